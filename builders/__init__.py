@@ -1,0 +1,1 @@
+"""The orchestrator: plans, builds, proves and publishes images of embedding services."""

@@ -1,0 +1,164 @@
+"""The seam to other programs: every process that Equivec starts, starts here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders.errors import ProcessError
+
+LAST_LINES = 30
+"""How many lines of a failed program's output its error shows."""
+
+_running: set[subprocess.Popen[str]] = set()
+_running_guard = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """What a finished program left: its status and its output, decoded as UTF-8."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float | None = None,
+    on_line: Callable[[str], None] | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a program to its end in a process group of its own.
+
+    Args:
+        argv: The program and its arguments; never a shell line.
+        cwd: Its working directory.
+        env: Its whole environment; the current one if None.
+        stdin: What it reads from standard input; nothing if None.
+        timeout: Seconds after which the whole process group is ended.
+        on_line: Called with each line of standard error as it comes (for progress).
+        check: Raise when the exit status is not 0.
+
+    Raises:
+        ProcessError: It is not installed, ran out of time, or failed (with `check`); the message
+            holds its last lines.
+    """
+    words = tuple(str(word) for word in argv)
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProcessError(
+            f"cannot start {words[0]}: {error.strerror}", remedy="install it, or put it on PATH"
+        ) from error
+    with _running_guard:
+        _running.add(process)
+    try:
+        completed = _communicate(process, words, stdin=stdin, timeout=timeout, on_line=on_line)
+    finally:
+        _end(process)
+        with _running_guard:
+            _running.discard(process)
+    if check and completed.returncode != 0:
+        raise failure(completed)
+    return completed
+
+
+def failure(completed: Completed) -> ProcessError:
+    """Return the error that a program's failure is: its command and its last lines."""
+    output = (completed.stderr or completed.stdout).strip().splitlines()
+    tail = "\n".join(f"  | {line}" for line in output[-LAST_LINES:])
+    return ProcessError(
+        f"exit status {completed.returncode} from: {shlex.join(completed.argv)}\n{tail}"
+    )
+
+
+def end_all() -> None:
+    """End every program that is still running: what Ctrl-C in the main thread calls."""
+    with _running_guard:
+        processes = tuple(_running)
+    for process in processes:
+        _end(process)
+
+
+def _communicate(
+    process: subprocess.Popen[str],
+    words: tuple[str, ...],
+    *,
+    stdin: str | None,
+    timeout: float | None,
+    on_line: Callable[[str], None] | None,
+) -> Completed:
+    """Feed and drain the pipes until the program ends."""
+    errors: list[str] = []
+
+    def drain() -> None:
+        assert process.stderr is not None  # noqa: S101 (it was asked for above)
+        for line in process.stderr:
+            errors.append(line)
+            if on_line is not None:
+                on_line(line.rstrip("\n"))
+
+    output: deque[str] = deque()
+
+    def collect() -> None:
+        assert process.stdout is not None  # noqa: S101 (it was asked for above)
+        output.append(process.stdout.read())
+
+    readers = [threading.Thread(target=drain), threading.Thread(target=collect)]
+    for reader in readers:
+        reader.start()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(stdin or "")
+            process.stdin.close()
+    try:
+        returncode = process.wait(timeout)
+    except subprocess.TimeoutExpired as error:
+        raise ProcessError(
+            f"no end after {timeout:.0f} s: {shlex.join(words)}",
+            remedy="look whether the machine is overloaded, then try again",
+        ) from error
+    finally:
+        _end(process)
+        for reader in readers:
+            reader.join()
+    return Completed(
+        argv=words, returncode=returncode, stdout="".join(output), stderr="".join(errors)
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the process group, kindly first."""
+    if process.poll() is not None:
+        return
+    for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+            return
