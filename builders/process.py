@@ -9,9 +9,10 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from builders.errors import ProcessError
 
@@ -58,34 +59,58 @@ def run(
             holds its last lines.
     """
     words = tuple(str(word) for word in argv)
-    try:
-        process = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ProcessError(
-            f"cannot start {words[0]}: {error.strerror}", remedy="install it, or put it on PATH"
-        ) from error
-    with _running_guard:
-        _running.add(process)
+    process = _start(
+        words,
+        cwd=cwd,
+        env=None if env is None else dict(env),
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     try:
         completed = _communicate(process, words, stdin=stdin, timeout=timeout, on_line=on_line)
     finally:
-        _end(process)
-        with _running_guard:
-            _running.discard(process)
+        _finish(process)
     if check and completed.returncode != 0:
         raise failure(completed)
     return completed
+
+
+class Background:
+    """A program that runs beside ours, with our standard output and error."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def poll(self) -> int | None:
+        """Return its exit status; None while it runs."""
+        return self._process.poll()
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit status."""
+        return self._process.wait()
+
+
+@contextlib.contextmanager
+def background(
+    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None
+) -> Iterator[Background]:
+    """Run a program until the block is left, however it is left.
+
+    Raises:
+        ProcessError: It cannot be started.
+    """
+    words = tuple(str(word) for word in argv)
+    process = _start(
+        words, env=None if env is None else dict(env), stdin=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield Background(process)
+    finally:
+        _finish(process)
 
 
 def failure(completed: Completed) -> ProcessError:
@@ -103,6 +128,30 @@ def end_all() -> None:
         processes = tuple(_running)
     for process in processes:
         _end(process)
+
+
+def _start(words: tuple[str, ...], **options: Any) -> subprocess.Popen[str]:
+    """Start a program in a process group of its own, so that all of it can be ended."""
+    try:
+        process: subprocess.Popen[str] = subprocess.Popen(words, start_new_session=True, **options)
+    except OSError as error:
+        raise ProcessError(
+            f"cannot start {words[0]}: {error.strerror}", remedy="install it, or put it on PATH"
+        ) from error
+    with _running_guard:
+        _running.add(process)
+    return process
+
+
+def _finish(process: subprocess.Popen[str]) -> None:
+    """End a program if need be, close its pipes, and forget it."""
+    _end(process)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    with _running_guard:
+        _running.discard(process)
 
 
 def _communicate(

@@ -1,0 +1,57 @@
+"""Files that appear whole or not at all, and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file in one step: readers see the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(partial).chmod(0o644)
+        os.replace(partial, path)  # noqa: PTH105 (atomic on POSIX, which Path.replace does not promise)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's sha256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_json(document: object) -> bytes:
+    """Return a document's one JSON form: sorted keys, no spaces, UTF-8."""
+    return json.dumps(
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest_of(document: object) -> str:
+    """Return `sha256:…` of a document's canonical JSON."""
+    return f"sha256:{hashlib.sha256(canonical_json(document)).hexdigest()}"
+
+
+def tree_digests(root: Path, *, leave_out: Iterable[str] = ("__pycache__",)) -> Mapping[str, str]:
+    """Return the sha256 of every file below a directory, by its POSIX path.
+
+    Args:
+        root: The directory.
+        leave_out: Names of directories that do not count.
+    """
+    skipped = frozenset(leave_out)
+    return {
+        path.relative_to(root).as_posix(): sha256_of(path)
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not skipped.intersection(path.relative_to(root).parts)
+    }

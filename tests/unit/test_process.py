@@ -1,0 +1,92 @@
+"""Running other programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+import pytest
+
+from builders import process
+from builders.errors import ProcessError
+
+
+def test_output_and_lines_are_returned() -> None:
+    lines: list[str] = []
+    code = "import sys; print('out'); print('one\\ntwo', file=sys.stderr)"
+
+    completed = process.run([sys.executable, "-c", code], on_line=lines.append)
+
+    assert completed.stdout == "out\n"
+    assert completed.stderr == "one\ntwo\n"
+    assert lines == ["one", "two"]
+
+
+def test_standard_input_is_fed() -> None:
+    code = "import sys; print(len(sys.stdin.read()))"
+
+    assert process.run([sys.executable, "-c", code], stdin="x" * 100_000).stdout == "100000\n"
+
+
+def test_a_failure_names_the_command_and_its_last_lines() -> None:
+    code = "import sys; print('the reason', file=sys.stderr); sys.exit(7)"
+
+    with pytest.raises(ProcessError, match=r"exit status 7 from: .*-c.*\n  \| the reason"):
+        process.run([sys.executable, "-c", code])
+
+
+def test_a_missing_program_says_what_to_do() -> None:
+    with pytest.raises(ProcessError, match=r"cannot start no-such-program.*\n.*install"):
+        process.run(["no-such-program"])
+
+
+def test_a_program_that_hangs_is_ended_with_its_children() -> None:
+    code = (
+        "import subprocess, sys, time; child = subprocess.Popen(['sleep', '600']);"
+        "print(child.pid, file=sys.stderr, flush=True); time.sleep(600)"
+    )
+    lines: list[str] = []
+
+    with pytest.raises(ProcessError, match="no end after 2 s"):
+        process.run([sys.executable, "-c", code], timeout=2, on_line=lines.append)
+
+    assert_gone(int(lines[0]))
+
+
+def test_end_all_ends_what_another_thread_runs() -> None:
+    lines: list[str] = []
+    code = "import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(600)"
+    thread = threading.Thread(
+        target=lambda: process.run([sys.executable, "-c", code], on_line=lines.append, check=False)
+    )
+    thread.start()
+    while not lines:
+        time.sleep(0.01)
+
+    process.end_all()
+    thread.join(20)
+
+    assert not thread.is_alive()
+    assert_gone(int(lines[0]))
+
+
+def test_a_background_program_ends_with_its_block() -> None:
+    with process.background(["sleep", "600"]) as child:
+        assert child.poll() is None
+    assert child.poll() is not None
+
+
+def assert_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:  # noqa: PTH123
+            if stat.read().rpartition(")")[2].split()[0] == "Z":
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"process {pid} is still there")

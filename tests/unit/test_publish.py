@@ -1,0 +1,110 @@
+"""Publication into an OCI image layout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from builders.errors import PublicationError
+from builders.publish import PassedImage, publish, published_digest
+
+
+def make_image(directory: Path, platform: str, content: bytes = b"layer") -> PassedImage:
+    blobs = directory / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def add(blob: bytes) -> dict[str, object]:
+        name = hashlib.sha256(blob).hexdigest()
+        (blobs / name).write_bytes(blob)
+        return {"digest": f"sha256:{name}", "size": len(blob), "mediaType": "x"}
+
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": add(json.dumps({"platform": platform}).encode()),
+        "layers": [add(content)],
+    }
+    digest = str(add(json.dumps(manifest).encode())["digest"])
+    return PassedImage(name="equivec/a-b", platform=platform, layout=directory, digest=digest)
+
+
+def test_platforms_become_one_index_with_the_tested_digests(tmp_path: Path) -> None:
+    amd64 = make_image(tmp_path / "1", "linux/amd64")
+    arm64 = make_image(tmp_path / "2", "linux/arm64")
+    target = tmp_path / "images"
+
+    digests = publish(target, [arm64, amd64], [])
+
+    listing = json.loads((target / "index.json").read_bytes())
+    (entry,) = listing["manifests"]
+    assert entry["digest"] == digests["equivec/a-b"]
+    assert entry["annotations"]["org.opencontainers.image.ref.name"] == "a-b"
+    index = json.loads((target / "blobs/sha256" / entry["digest"][7:]).read_bytes())
+    assert [manifest["digest"] for manifest in index["manifests"]] == [amd64.digest, arm64.digest]
+    assert published_digest(target, "equivec/a-b", "linux/arm64") == arm64.digest
+    for blob in (target / "blobs/sha256").iterdir():
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+
+
+def test_publishing_again_changes_nothing(tmp_path: Path) -> None:
+    image = make_image(tmp_path / "1", "linux/amd64")
+    target = tmp_path / "images"
+
+    first = publish(target, [image], [])
+    files = {path: path.stat().st_mtime_ns for path in target.rglob("*") if path.is_file()}
+    again = publish(target, [image], [])
+
+    assert first == again
+    blobs = {path for path in files if path.parent.name == "sha256"}
+    assert blobs == set((target / "blobs/sha256").iterdir())
+
+
+def test_other_platforms_stay_and_withdrawn_ones_go(tmp_path: Path) -> None:
+    amd64 = make_image(tmp_path / "1", "linux/amd64", b"one")
+    arm64 = make_image(tmp_path / "2", "linux/arm64", b"two")
+    target = tmp_path / "images"
+    publish(target, [amd64, arm64], [])
+
+    publish(target, [], [("equivec/a-b", "linux/arm64")])
+
+    assert published_digest(target, "equivec/a-b", "linux/amd64") == amd64.digest
+    assert published_digest(target, "equivec/a-b", "linux/arm64") is None
+    names = {blob.name for blob in (target / "blobs/sha256").iterdir()}
+    assert hashlib.sha256(b"one").hexdigest() in names
+    assert hashlib.sha256(b"two").hexdigest() not in names
+
+    publish(target, [], [("equivec/a-b", "linux/amd64")])
+    assert json.loads((target / "index.json").read_bytes())["manifests"] == []
+
+
+def test_a_damaged_blob_is_refused_and_nothing_is_listed(tmp_path: Path) -> None:
+    image = make_image(tmp_path / "1", "linux/amd64", b"layer")
+    layer = image.layout / "blobs/sha256" / hashlib.sha256(b"layer").hexdigest()
+    layer.write_bytes(b"lay3r")
+    target = tmp_path / "images"
+
+    with pytest.raises(PublicationError, match="damaged"):
+        publish(target, [image], [])
+
+    assert not (target / "index.json").exists()
+    assert not list(target.rglob("*.partial"))
+
+
+def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
+    image = make_image(tmp_path / "1", "linux/amd64")
+    (image.layout / "blobs/sha256" / image.digest[7:]).unlink()
+
+    with pytest.raises(PublicationError, match="cannot be read"):
+        publish(tmp_path / "images", [image], [])
+
+
+def test_a_damaged_publication_says_what_to_do(tmp_path: Path) -> None:
+    target = tmp_path / "images"
+    target.mkdir()
+    (target / "index.json").write_text('{"manifests": [{}]}', encoding="utf-8")
+
+    with pytest.raises(PublicationError, match=r"index\.json.*\n.*delete"):
+        publish(target, [], [])
