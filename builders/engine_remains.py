@@ -1,0 +1,131 @@
+"""What a killed engine leaves behind: processes of its containers, mounts, sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from builders.engine_config import Places
+from builders.process import run
+
+PROC = Path("/proc")
+SHIM_SOCKETS = Path("/run/containerd/s")
+"""Where every containerd of a machine puts the sockets of its shims; it cannot be configured."""
+
+FOREIGN = (
+    SHIM_SOCKETS,
+    SHIM_SOCKETS.parent,
+    Path("/run/docker/plugins"),
+    Path("/run/docker"),
+)
+"""Directories that the daemons make although they are told to use others, the deepest first."""
+
+_FOREIGN_RECORD = "made-directories"
+
+_UNMOUNT_SECONDS = 30.0
+_DEATH_SECONDS = 5.0
+
+
+def clear(places: Places) -> None:
+    """End what still runs of an engine whose daemons are down, and unmount what it mounted."""
+    end(processes(places))
+    text = (PROC / "self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    for point in mount_points(text, (places.root, places.run)):
+        run(["umount", "--lazy", point], timeout=_UNMOUNT_SECONDS, check=False)
+    for socket in _shim_sockets(places):
+        socket.unlink(missing_ok=True)
+
+
+def processes(places: Places) -> tuple[int, ...]:
+    """Return the engine's daemons and shims, and the processes inside its containers."""
+    return tuple(
+        int(directory.name)
+        for directory in PROC.iterdir()
+        if directory.name.isdecimal() and belongs(directory, places)
+    )
+
+
+def belongs(process: Path, places: Places) -> bool:
+    """Say whether a process is the engine's, from its directory in /proc.
+
+    A daemon or shim is one of the unpacked programs, and names the engine's files in its arguments;
+    a process in a container has a root file system made of the engine's snapshots.
+    """
+    try:
+        program = (process / "exe").readlink()
+        words = (process / "cmdline").read_text(errors="replace").split("\0")
+        mounts = (process / "mountinfo").read_text(errors="replace")
+    except OSError:
+        return False  # It has ended, or is a thread of the kernel.
+    own = (f"{places.run}/", f"{places.root}/")
+    if program.is_relative_to(places.packages):
+        return any(word.startswith(own) for word in words)
+    return rooted_in(mounts, places.root)
+
+
+def rooted_in(mountinfo: str, directory: Path) -> bool:
+    """Say whether the root file system is an overlay of directories below this one."""
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        if fields[4:5] == ["/"] and re.search(f"dir={re.escape(str(directory))}/", fields[-1]):
+            return True
+    return False
+
+
+def mount_points(mountinfo: str, directories: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the mount points at or below directories, the deepest first."""
+    points = [Path(_unescaped(line.split(" ")[4])) for line in mountinfo.splitlines()]
+    below = [point for point in points if any(point.is_relative_to(own) for own in directories)]
+    return tuple(sorted(below, key=lambda point: len(point.parts), reverse=True))
+
+
+def end(pids: Iterable[int]) -> None:
+    """Kill processes and wait until they are gone."""
+    waiting = set(pids)
+    for pid in waiting:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _DEATH_SECONDS
+    while waiting and time.monotonic() < deadline:
+        waiting = {pid for pid in waiting if _lives(pid)}
+        time.sleep(0.01)
+
+
+def note_foreign(places: Places) -> None:
+    """Write down which directories outside of our places do not exist before the engine starts."""
+    record = places.run / _FOREIGN_RECORD
+    if not record.exists():
+        record.write_text("".join(f"{path}\n" for path in FOREIGN if not path.exists()))
+
+
+def remove_foreign(places: Places) -> None:
+    """Remove the directories that were written down, as far as nobody uses them."""
+    record = places.run / _FOREIGN_RECORD
+    if record.exists():
+        for line in record.read_text().splitlines():
+            with contextlib.suppress(OSError):  # Another engine uses it, or it was never made.
+                Path(line).rmdir()
+
+
+def _shim_sockets(places: Places) -> Iterator[Path]:
+    for record in places.run.glob("containerd/io.containerd.runtime.v2.task/*/*/address"):
+        path = Path(record.read_text(encoding="utf-8").removeprefix("unix://"))
+        if path.parent == SHIM_SOCKETS:
+            yield path
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _unescaped(field: str) -> str:
+    """Undo the octal escapes of /proc/self/mountinfo."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -1,0 +1,36 @@
+"""The machine that Equivec runs on."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+
+ARCHITECTURES: Mapping[str, str] = {
+    "x86_64": "amd64",
+    "amd64": "amd64",
+    "x64": "amd64",
+    "aarch64": "arm64",
+    "arm64": "arm64",
+}
+"""Container platforms' names of the machines, by the names that systems give them."""
+
+
+def current() -> str:
+    """Return this machine's platform: `linux/amd64`, `darwin/arm64`.
+
+    It is the Python interpreter's: under Rosetta, a Mac's x86-64 Python is on `darwin/amd64`, since
+    that is whose wheels it takes.
+    """
+    return platform_of(platform.system(), platform.machine())
+
+
+def platform_of(system: str, machine: str) -> str:
+    """Return the platform of a machine.
+
+    Args:
+        system: `platform.system()`: `Linux`, `Darwin`, `Windows`.
+        machine: `platform.machine()`: `x86_64`, `AMD64`, `aarch64`, `arm64`; one that is not known
+            keeps its name.
+    """
+    word = machine.lower()
+    return f"{system.lower()}/{ARCHITECTURES.get(word, word)}"

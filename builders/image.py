@@ -1,0 +1,175 @@
+"""The images: from a cell's inputs to an OCI image layout that is kept by its inputs' digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders import layout
+from builders.build import Context, Recipe, build
+from builders.engine import Engine
+from builders.files import digest_of, sha256_of, tree_digests
+from builders.layout import Layout
+from builders.matrix import Backend, Model
+from builders.model import ModelDirectory
+from builders.space import vector_space
+from builders.store import Store
+
+LABELS = "io.equivec"
+"""The prefix of the labels that are Equivec's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Root:
+    """The unpacked Debian packages of a platform, as an OCI image layout.
+
+    Attributes:
+        directory: The layout.
+        digest: Of its manifest.
+        lock: `sha256:…` of the Debian lock.
+    """
+
+    directory: Path
+    digest: str
+    lock: str
+
+    @property
+    def context(self) -> Context:
+        """The build context that is this layout."""
+        return Context(location=f"oci-layout://{self.directory}@{self.digest}", digest=self.digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """The image that every backend's image begins with.
+
+    Attributes:
+        layout: What was built.
+        lock: `sha256:…` of the Debian lock.
+    """
+
+    layout: Layout
+    lock: str
+
+    @property
+    def context(self) -> Context:
+        """The build context that is this image."""
+        digest = self.layout.manifest_digest
+        return Context(location=f"oci-layout://{self.layout.directory}@{digest}", digest=digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheels:
+    """The wheels of a backend for a platform, in a directory.
+
+    Attributes:
+        directory: Holds each under its own file name.
+        lock: `sha256:…` of the lock.
+    """
+
+    directory: Path
+    lock: str
+
+
+def base_recipe(images: Path, *, platform: str, root: Root, build_root: Root, epoch: int) -> Recipe:
+    """Return the recipe of the base image: the root file system and its byte code.
+
+    Args:
+        images: The checkout's folder of that name.
+        platform: The target platform.
+        root: The target platform's packages.
+        build_root: The build platform's.
+        epoch: The newest time in the image.
+    """
+    folder = images / "base"
+    return Recipe(
+        name=f"equivec/base:{platform.replace('/', '-')}",
+        platform=platform,
+        directory=folder,
+        files={name: sha256_of(folder / name) for name in ("Dockerfile", "assemble.py")},
+        contexts={"root": root.context, "build-root": build_root.context},
+        labels={},
+        epoch=epoch,
+    )
+
+
+def backend_recipe(
+    images: Path,
+    *,
+    name: str,
+    platform: str,
+    backend: tuple[str, Backend],
+    model: tuple[str, Model],
+    base: Base,
+    build_base: Base,
+    wheels: Wheels,
+    model_directory: ModelDirectory,
+    epoch: int,
+) -> Recipe:
+    """Return the recipe of a backend's image.
+
+    Args:
+        images: The checkout's folder of that name.
+        name: `<prefix>/<backend>-<model>`.
+        platform: The target platform.
+        backend: Its key and entry in matrix.yaml.
+        model: Its key and entry in matrix.yaml.
+        base: The target platform's base image.
+        build_base: The build platform's.
+        wheels: What the backend's lock names for the target platform.
+        model_directory: What goes to /opt/equivec/model.
+        epoch: The newest time in the image.
+    """
+    folder = images / backend[0]
+    service = images / "service"
+    sources = tree_digests(folder, leave_out=("__pycache__", "locks"))
+    tools = images / "base" / "assemble.py"
+    return Recipe(
+        name=f"{name}:{platform.replace('/', '-')}",
+        platform=platform,
+        directory=folder,
+        files=sources,
+        contexts={
+            "base": base.context,
+            "build": build_base.context,
+            "model": Context(location=str(model_directory.path), digest=model_directory.digest),
+            "service": Context(
+                location=str(service), digest=digest_of(dict(tree_digests(service)))
+            ),
+            "tools": Context(
+                location=str(tools.parent), digest=digest_of({tools.name: sha256_of(tools)})
+            ),
+            "wheels": Context(location=str(wheels.directory), digest=wheels.lock),
+        },
+        labels={
+            "org.opencontainers.image.title": name.rpartition("/")[2],
+            "org.opencontainers.image.licenses": f"{backend[1].licence} AND {model[1].licence}",
+            "org.opencontainers.image.base.name": f"equivec/base:{platform.replace('/', '-')}",
+            "org.opencontainers.image.base.digest": base.layout.manifest_digest,
+            f"{LABELS}.backend": backend[0],
+            f"{LABELS}.model": model[0],
+            f"{LABELS}.dimension": str(model[1].dimension),
+            f"{LABELS}.vector-space": vector_space(model[1]),
+            f"{LABELS}.precision": model[1].precision,
+            f"{LABELS}.lock.debian": base.lock,
+            f"{LABELS}.lock.wheels": wheels.lock,
+            f"{LABELS}.lock.model": model_directory.digest,
+        },
+        epoch=epoch,
+    )
+
+
+def built(recipe: Recipe, engine: Engine, store: Store, *, note: Callable[[str], None]) -> Layout:
+    """Return the layout of an image, built unless the same inputs were built before.
+
+    Raises:
+        BuildError: The build failed.
+        LayoutError: The builder wrote something malformed.
+    """
+
+    def make(directory: Path) -> None:
+        build(recipe, engine, directory, note=note)
+        layout.remove_ingest(directory)
+
+    return layout.read(store.derived("images", recipe.key(engine).removeprefix("sha256:"), make))

@@ -1,0 +1,142 @@
+"""Models: their lock, and the directory that a backend loads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from builders import fixture, space
+from builders.errors import LockError, ModelError
+from builders.files import sha256_of, tree_digests, write_atomically
+from builders.matrix import Format, Matrix, Model
+from builders.store import Store
+
+RECIPE = "model.json"
+"""The file of a model directory that says how its vectors are made."""
+
+
+class LockedFile(BaseModel):
+    """A file of a model, pinned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0, description="bytes")
+
+
+class ModelLock(BaseModel):
+    """The files of a model in every format that it can be had in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    formats: Mapping[Format, Mapping[str, LockedFile]]
+
+
+def lock_path(root: Path, name: str) -> Path:
+    """Return where a model's lock is, in the checkout."""
+    return root / "images" / "models" / f"{name}.json"
+
+
+def read_lock(root: Path, name: str) -> ModelLock:
+    """Read a model's lock.
+
+    Raises:
+        LockError: It is missing or malformed.
+    """
+    path = lock_path(root, name)
+    remedy = "`nox -s lock` writes it"
+    try:
+        return ModelLock.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise LockError(f"model {name} has no lock", where=str(path), remedy=remedy) from error
+    except ValidationError as error:
+        raise LockError(f"malformed: {error}", where=str(path), remedy=remedy) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDirectory:
+    """A model's files in a format, with the recipe.
+
+    Attributes:
+        path: The directory.
+        digest: `sha256:…` of the recipe, which names every file's sha256.
+        files: The sha256 of each file by its path, the recipe included.
+        size: Bytes.
+    """
+
+    path: Path
+    digest: str
+    files: Mapping[str, str]
+    size: int
+
+
+def directory(root: Path, store: Store, matrix: Matrix, name: str, form: Format) -> ModelDirectory:
+    """Return the directory that a backend loads; it is made once and kept in the cache.
+
+    Raises:
+        LockError: The lock is missing, malformed or lacks the format.
+        ModelError: What was made is not what the lock says.
+    """
+    model = matrix.models[name]
+    lock = read_lock(root, name)
+    recipe = _recipe(model, name, form, lock)
+    text = recipe.to_json().encode()
+
+    def make(target: Path) -> None:
+        fixture.write(model.source.removeprefix("fixture:"), form, target)
+        _check(name, recipe.files, tree_digests(target))
+        write_atomically(target / RECIPE, text)
+
+    return ModelDirectory(
+        path=store.derived("models", hashlib.sha256(text).hexdigest(), make),
+        digest=f"sha256:{hashlib.sha256(text).hexdigest()}",
+        files={**recipe.files, RECIPE: hashlib.sha256(text).hexdigest()},
+        size=len(text) + sum(file.size for file in lock.formats[form].values()),
+    )
+
+
+def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
+    """Make a model in every format, and return what it consists of."""
+    model = matrix.models[name]
+    source = model.source.removeprefix("fixture:")
+    formats: dict[Format, Mapping[str, LockedFile]] = {}
+    for form in model.formats:
+        target = scratch / form
+        target.mkdir(parents=True)
+        fixture.write(source, form, target)
+        formats[form] = {
+            path.relative_to(target).as_posix(): LockedFile(
+                sha256=sha256_of(path), size=path.stat().st_size
+            )
+            for path in sorted(target.rglob("*"))
+            if path.is_file()
+        }
+    return ModelLock(formats=formats)
+
+
+def _recipe(model: Model, name: str, form: Format, lock: ModelLock) -> space.Recipe:
+    """Return the recipe that goes into the model's directory."""
+    if form not in lock.formats:
+        raise LockError(
+            f"the lock of model {name} has no format {form}", remedy="`nox -s lock` writes it"
+        )
+    files = {path: locked.sha256 for path, locked in lock.formats[form].items()}
+    return space.recipe(name, model, file_format=form, files=files)
+
+
+def _check(name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Compare a model's files with its lock."""
+    wrong = [
+        f"{path}: {found.get(path, 'missing')} instead of {expected.get(path, 'nothing')}"
+        for path in sorted({*expected, *found})
+        if expected.get(path) != found.get(path)
+    ]
+    if wrong:
+        raise ModelError(
+            f"model {name} is not what its lock says: {'; '.join(wrong)}",
+            remedy="`nox -s lock` pins it anew, if the change is meant: its vectors may differ",
+        )

@@ -1,0 +1,60 @@
+"""A checkout with its matrix, and the cache that serves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders import matrix
+from builders.matrix import Matrix
+from builders.store import Store, cache_directory
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout that this package is part of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What every command works on.
+
+    Attributes:
+        root: The checkout.
+        matrix: Its matrix.yaml.
+        store: The cache of inputs and of what was made from them.
+    """
+
+    root: Path
+    matrix: Matrix
+    store: Store
+
+    @property
+    def images(self) -> Path:
+        """What goes into images: one folder per backend."""
+        return self.root / "images"
+
+    @property
+    def verdicts(self) -> Path:
+        """Where the verdict of each cell is written."""
+        return self.root / "dist" / "verdicts"
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs of failed cells are kept."""
+        return self.root / "dist" / "logs"
+
+    @property
+    def publication(self) -> Path:
+        """The OCI image layout that holds what passed."""
+        return self.root / self.matrix.publication.removeprefix("oci:")
+
+
+def load(root: Path = ROOT) -> Project:
+    """Read the checkout's matrix and open the cache.
+
+    Raises:
+        MatrixError: matrix.yaml is wrong.
+        StoreError: The cache directory cannot be written.
+    """
+    return Project(
+        root=root, matrix=matrix.load(root / "matrix.yaml"), store=Store(cache_directory())
+    )

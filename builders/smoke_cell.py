@@ -1,0 +1,90 @@
+"""What a container must be: the facts of a cell that the smoke tests read from a file."""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from builders.errors import SmokeError
+
+ENGINE_PATHS = (
+    "/.dockerenv",
+    "/dev",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/mtab",
+    "/etc/resolv.conf",
+    "/proc",
+    "/sbin/docker-init",
+    "/sys",
+    "/usr/sbin/docker-init",
+)
+"""What the engine itself puts into every container: the init and mount points."""
+
+
+class SmokeWheel(BaseModel):
+    """A wheel that the image holds, and the modules that must import from it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    modules: tuple[str, ...]
+
+
+class SmokeCell(BaseModel):
+    """The facts of a cell, as `--equivec-cell FILE` gives them to the tests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    platform: str
+    emulated: bool
+    backend: str
+    model: str
+    dimension: int = Field(gt=0)
+    normalize: bool
+    vector_space: str
+    precision: str
+    wheels: tuple[SmokeWheel, ...] = Field(min_length=1)
+    libraries: tuple[str, ...]
+    """Absolute paths in the image of the shared libraries that the wheels brought."""
+    mounts: tuple[str, ...]
+    """What the tests themselves mount into the container, by the paths there."""
+    seconds: int = Field(gt=0)
+    """Time limit of one command in the container."""
+
+    @property
+    def execution(self) -> str:
+        """How its container runs on this host."""
+        return "emulated" if self.emulated else "native"
+
+    def unexplained(self, paths: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of a container's changed paths that neither engine nor tests mounted.
+
+        The directories above a mount point count as changed too.
+        """
+        explained = {*ENGINE_PATHS, *self.mounts}
+        for path in (*ENGINE_PATHS, *self.mounts):
+            while path != "/":
+                path = posixpath.dirname(path)  # noqa: PLW2901 (up to the root)
+                explained.add(path)
+        return tuple(path for path in paths if path not in explained)
+
+
+def read(path: Path) -> SmokeCell:
+    """Read the facts of a cell.
+
+    Raises:
+        SmokeError: The file is missing or malformed.
+    """
+    try:
+        return SmokeCell.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise SmokeError(
+            f"the facts of the cell cannot be read: {error}",
+            where=str(path),
+            remedy="`nox -s smoke` writes this file beside the log of its container",
+        ) from error

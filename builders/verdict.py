@@ -1,0 +1,98 @@
+"""The machine-readable statement of every check on one image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from builders.check import Check
+from builders.errors import PublicationError
+from builders.files import write_atomically
+
+SCHEMA_VERSION = 1
+
+
+class _Statement(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Subject(_Statement):
+    """The image that was judged."""
+
+    name: str = Field(description="<prefix>/<backend>-<model>")
+    platform: str
+    digest: str = Field(description="sha256 of the platform manifest: the image's identity")
+    config_digest: str
+    diff_ids: tuple[str, ...] = Field(description="sha256 of each uncompressed layer")
+    compressed_bytes: int
+    compressed_bytes_without_model: int
+
+
+class Inputs(_Statement):
+    """What the image was made from, by digest."""
+
+    debian_lock: str
+    wheel_lock: str
+    model: str
+    epoch: int
+    corpus: str
+    suite: str = Field(description="digest of the smoke tests, the audit and the comparison")
+
+
+class Environment(_Statement):
+    """Where it was built and judged."""
+
+    host: str = Field(description="the host's platform")
+    cpu: str
+    build_platform: str
+    engine: dict[str, str] = Field(description="kind and versions of the engine's parts")
+    execution: Literal["native", "emulated"]
+
+
+class Verdict(_Statement):
+    """Every check on one image digest, with figures and limits."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    cell: str
+    backend: str
+    model: str
+    vector_space: str
+    precision: str
+    dimension: int
+    passed: bool
+    subject: Subject
+    inputs: Inputs
+    environment: Environment
+    checks: tuple[Check, ...]
+    seconds: dict[str, float] = Field(description="how long each stage took")
+    finished: str = Field(description="UTC time, RFC 3339")
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+
+def write(verdict: Verdict, directory: Path) -> Path:
+    """Write a verdict as `<cell>.json`, and return where."""
+    path = directory / f"{verdict.cell}.json"
+    write_atomically(path, verdict.model_dump_json(indent=2).encode() + b"\n")
+    return path
+
+
+def read(path: Path) -> Verdict:
+    """Read a verdict.
+
+    Raises:
+        PublicationError: It is not one.
+    """
+    try:
+        return Verdict.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise PublicationError(
+            f"not a verdict of schema version {SCHEMA_VERSION}: {error}",
+            where=str(path),
+            remedy="build the cell again",
+        ) from error

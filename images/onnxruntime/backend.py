@@ -1,0 +1,149 @@
+"""The ONNX Runtime backend: `model.onnx` and `tokenizer.json`, on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedding_service import recipe as recipes
+from embedding_service.contract import Capabilities, Vectors
+from embedding_service.errors import ModelError, NoTokensError, TooLongError
+from embedding_service.recipe import Recipe
+from embedding_service.settings import Settings
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from tokenizers import Encoding, Tokenizer
+
+OUTPUT = "last_hidden_state"
+INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+
+
+class Backend:
+    """A text model in the ONNX format, pooled and normalised in numpy by its recipe."""
+
+    name: ClassVar[str] = "onnxruntime"
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "onnxruntime", "tokenizers")
+
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, session: InferenceSession) -> None:
+        self.capabilities = Capabilities(text=True, image=False, max_tokens=recipe.max_tokens)
+        self._recipe = recipe
+        self._tokenizer = tokenizer
+        self._session = session
+
+    @classmethod
+    def load(cls, model_dir: Path, settings: Settings) -> Self:
+        """Load `model.onnx` and `tokenizer.json`.
+
+        Raises:
+            ModelError: The model is of another format, or its graph has other inputs or outputs.
+        """
+        recipe = recipes.read(model_dir)
+        if recipe.format != "onnx":
+            raise ModelError(f"{cls.name} takes models in the format onnx, not {recipe.format}")
+        # Read when the library is loaded: without it, ONNX Runtime writes a device id into the
+        # home directory and sends events (https://github.com/microsoft/onnxruntime/pull/27379).
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        # Its thread pool would have a thread for each of the machine's processors.
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        import onnxruntime  # noqa: PLC0415 -- after the variable above
+        from tokenizers import Tokenizer  # noqa: PLC0415 -- likewise
+
+        tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
+        # A tokenizer.json may ask to cut and to pad: nothing is cut here, and padding is to the
+        # longest of the batch.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = settings.threads
+        options.inter_op_num_threads = 1
+        # Waiting threads would otherwise keep their processors busy.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(
+            str(model_dir / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+        _check_graph(
+            inputs={node.name for node in session.get_inputs()},
+            outputs={node.name for node in session.get_outputs()},
+        )
+        return cls(recipe, tokenizer, session)
+
+    def embed(self, inputs: Sequence[str]) -> Vectors:
+        """Return the texts' vectors, float32 of shape (texts, dimension).
+
+        Raises:
+            TooLongError: A text has more tokens than the recipe allows.
+            NoTokensError: The tokenizer makes no token of a text.
+        """
+        encodings = self._tokenizer.encode_batch_fast(list(inputs))
+        _check_lengths(encodings, self._recipe.max_tokens)
+        fields = _padded(encodings)
+        feeds = {node.name: fields[node.name] for node in self._session.get_inputs()}
+        hidden: NDArray[np.float32] = self._session.run([OUTPUT], feeds)[0]
+        if self._recipe.pooling == "cls":
+            vectors = hidden[:, 0]
+        else:
+            vectors = mean_pooled(hidden, fields["attention_mask"])
+        return normalised(vectors) if self._recipe.normalize else vectors
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._session, self._tokenizer
+
+
+def mean_pooled(hidden: NDArray[np.float32], attention_mask: NDArray[np.int64]) -> Vectors:
+    """Return the mean of each text's tokens; padding does not count.
+
+    Args:
+        hidden: Of shape (texts, tokens, dimension).
+        attention_mask: Of shape (texts, tokens), 1 for a token and 0 for padding.
+    """
+    mask = attention_mask.astype(np.float32)
+    total: Vectors = np.einsum("ts,tsd->td", mask, hidden)
+    mean: Vectors = total / mask.sum(axis=1, keepdims=True)
+    return mean
+
+
+def normalised(vectors: Vectors) -> Vectors:
+    """Return vectors of Euclidean length 1."""
+    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def _check_graph(*, inputs: set[str], outputs: set[str]) -> None:
+    if unknown := sorted(inputs - INPUTS):
+        raise ModelError(
+            f"model.onnx asks for {', '.join(unknown)}; "
+            f"the inputs known are {', '.join(sorted(INPUTS))}"
+        )
+    if OUTPUT not in outputs:
+        raise ModelError(f"model.onnx has no output {OUTPUT}, only {', '.join(sorted(outputs))}")
+
+
+def _check_lengths(encodings: Sequence[Encoding], limit: int) -> None:
+    for index, encoding in enumerate(encodings):
+        tokens = len(encoding.ids)
+        if tokens > limit:
+            raise TooLongError(index=index, tokens=tokens, limit=limit)
+        if tokens == 0:
+            raise NoTokensError(index=index)
+
+
+def _padded(encodings: Sequence[Encoding]) -> dict[str, NDArray[np.int64]]:
+    """Return the graph's inputs, each of shape (texts, longest text), by name.
+
+    Padding is the token 0, which every vocabulary has: attention and pooling leave it out.
+    """
+    shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
+    fields = {name: np.zeros(shape, dtype=np.int64) for name in INPUTS}
+    for row, encoding in enumerate(encodings):
+        length = len(encoding.ids)
+        fields["input_ids"][row, :length] = encoding.ids
+        fields["token_type_ids"][row, :length] = encoding.type_ids
+        fields["attention_mask"][row, :length] = 1
+    return fields

@@ -1,0 +1,145 @@
+"""`python -m embedding_service.client`: ask a service on this machine, with the standard library.
+
+It runs inside the container too (`docker exec`): the containers have no network but loopback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embedding_service import document
+from embedding_service.corpus import Text, read_corpus
+from embedding_service.document import VectorDocument
+from embedding_service.errors import ServerAnswerError, StartError
+from embedding_service.settings import Settings
+
+REQUEST_SECONDS = 120
+"""The time limit of one request: an emulated processor is slow."""
+
+POLL_SECONDS = 0.05
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; return the exit code (see `errors`)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m embedding_service.client",
+        description="Ask the service on 127.0.0.1, port EMBEDDING_SERVER_PORT (default 8080).",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    wait = commands.add_parser("wait", help="wait until the model is loaded; print its /health")
+    wait.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="default: 60")
+    embed = commands.add_parser(
+        "embed", help="embed a corpus, one text a request, and write a vector document"
+    )
+    embed.add_argument(
+        "--corpus", type=Path, required=True, metavar="FILE", help='JSON lines {"id", "text"}'
+    )
+    embed.add_argument(
+        "--output", type=Path, metavar="FILE", help="the document (default: standard output)"
+    )
+    arguments = parser.parse_args(words)
+    try:
+        port = Settings.from_environment(os.environ).port
+        if arguments.command == "wait":
+            sys.stdout.write(json.dumps(wait_until_ready(port, arguments.timeout)) + "\n")
+        else:
+            texts = read_corpus(arguments.corpus)
+            document.write(embed_corpus(port, texts), arguments.output)
+    except StartError as error:
+        sys.stderr.write(f"embedding_service.client: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def wait_until_ready(port: int, timeout: float) -> dict[str, Any]:
+    """Ask for the service's health until the model is loaded; return it as it came.
+
+    Args:
+        port: The service's, on 127.0.0.1.
+        timeout: Seconds to wait at most.
+
+    Raises:
+        ServerAnswerError: The time is over; the message says what the last try found.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            answer = _ask(_connection(port), "GET", "/health")
+        except ServerAnswerError as error:
+            found = str(error)
+        else:
+            if answer.status == http.HTTPStatus.OK and answer.content["embedding_model_loaded"]:
+                return answer.content
+            found = f"/health answers {answer.status}: {json.dumps(answer.content)}"
+        if time.monotonic() > deadline:
+            raise ServerAnswerError(f"not ready after {timeout:g} s: {found}")
+        time.sleep(POLL_SECONDS)
+
+
+def embed_corpus(port: int, texts: Sequence[Text]) -> VectorDocument:
+    """Embed texts over HTTP, one a request, in their order.
+
+    Raises:
+        ServerAnswerError: There is no answer, or another than 200; the message holds the text's
+            id.
+    """
+    connection = _connection(port)
+    health = _ask(connection, "GET", "/health").content
+    vectors: dict[str, str] = {}
+    for text in texts:
+        answer = _ask(connection, "POST", "/embed", json.dumps({"text": text.text}))
+        if answer.status != http.HTTPStatus.OK:
+            raise ServerAnswerError(f"text {text.id!r}: {answer.status} {answer.content}")
+        values = answer.content["embedding"]
+        vectors[text.id] = document.encoded(struct.pack(f"<{len(values)}f", *values))
+    connection.close()
+    return VectorDocument(
+        backend=health["backend"],
+        libraries=health["libraries"],
+        model=health["model"],
+        dimension=health["dimension"],
+        vector_space=health["vector_space"],
+        precision=health["precision"],
+        architecture=health["architecture"],
+        batch_size=1,
+        vectors=vectors,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    status: int
+    content: dict[str, Any]
+
+
+def _connection(port: int) -> http.client.HTTPConnection:
+    # Not urllib: it would ask a proxy from the environment for 127.0.0.1.
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
+
+
+def _ask(
+    connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None
+) -> _Answer:
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    try:
+        connection.request(method, path, body=body, headers=headers)
+        response = connection.getresponse()
+        return _Answer(status=response.status, content=json.loads(response.read()))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise ServerAnswerError(
+            f"no answer from 127.0.0.1:{connection.port}: {type(error).__name__}: {error}"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The contract with a backend: what it offers, and what the service holds it to."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedding_service import recipe as recipes
+from embedding_service.errors import EmbeddingError, InputError, ModelError, StartError
+from embedding_service.recipe import Recipe
+from embedding_service.settings import Settings
+
+Vectors = NDArray[np.float32]
+"""float32, of shape (number of inputs, dimension)."""
+
+LENGTH_TOLERANCE = 1e-3
+"""How far a normalised vector's length may be from 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a backend can embed with the model that it has loaded."""
+
+    text: bool
+    image: bool
+    max_tokens: int
+
+
+class Backend(Protocol):
+    """A library that turns inputs into vectors: the class `Backend` of a module `backend`.
+
+    It knows nothing of HTTP. One thread at a time uses it. It imports its library in `load`, not
+    with the module: what takes seconds then happens while the service answers already.
+    """
+
+    name: ClassVar[str]
+    """As in `matrix.yaml`."""
+
+    libraries: ClassVar[tuple[str, ...]]
+    """The distributions whose versions decide its vectors."""
+
+    capabilities: Capabilities
+
+    @classmethod
+    def load(cls, model_dir: Path, settings: Settings) -> Self:
+        """Load the model of a verified directory, by its recipe."""
+        ...
+
+    def embed(self, inputs: Sequence[str]) -> Vectors:
+        """Return the vectors of one or more texts, pooled and normalised by the recipe.
+
+        Raises:
+            InputError: One of the inputs is too long or has no token; no input is cut.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+
+def backend_class() -> type[Backend]:
+    """Return the class `Backend` of the module `backend`.
+
+    Raises:
+        ModelError: There is none on the Python path.
+    """
+    try:
+        return cast("type[Backend]", importlib.import_module("backend").Backend)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"no backend: {error}; PYTHONPATH must lead to a backend.py with a class Backend"
+        ) from error
+
+
+def library_versions(backend: type[Backend]) -> dict[str, str]:
+    """Return the installed version of each distribution that the backend names."""
+    return {name: importlib.metadata.version(name) for name in backend.libraries}
+
+
+def load(model_dir: Path, recipe: Recipe, backend: type[Backend], settings: Settings) -> Backend:
+    """Verify the model's files, then let the backend load them.
+
+    Raises:
+        ModelError: The files are not those of the recipe, or the backend failed.
+    """
+    recipes.verify(model_dir, recipe)
+    try:
+        return backend.load(model_dir, settings)
+    except StartError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"backend {backend.name} cannot load {model_dir}: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def embed(backend: Backend, recipe: Recipe, texts: Sequence[str]) -> Vectors:
+    """Return the checked vectors of texts, each put behind the recipe's default prompt.
+
+    Raises:
+        EmbeddingError: The backend failed, or the vectors are not of the recipe's dimension, not
+            finite, or not of unit length where the recipe normalises. The message holds no text;
+            a library's own message, which may, is the cause's.
+        InputError: See `Backend.embed`.
+    """
+    try:
+        vectors = backend.embed([recipe.prefix + text for text in texts])
+    except InputError:
+        raise
+    except Exception as error:
+        raise EmbeddingError(f"{backend.name} failed with {type(error).__name__}") from error
+    expected = (len(texts), recipe.dimension)
+    if vectors.shape != expected or vectors.dtype != np.float32:
+        raise EmbeddingError(
+            f"{backend.name} returned {vectors.dtype} of shape {vectors.shape} for "
+            f"{recipe.name}; its recipe declares float32 of shape {expected}"
+        )
+    if not np.isfinite(vectors).all():
+        raise EmbeddingError(f"{backend.name} returned a vector with NaN or infinity")
+    if recipe.normalize:
+        lengths = np.linalg.norm(vectors, axis=1)
+        worst = float(lengths[np.abs(lengths - 1).argmax()])
+        if abs(worst - 1) > LENGTH_TOLERANCE:
+            raise EmbeddingError(
+                f"{backend.name} returned a vector of length {worst:.6g}; "
+                f"the recipe of {recipe.name} normalises to 1"
+            )
+    return vectors

@@ -1,0 +1,103 @@
+"""The recipe: what a model directory's `model.json` declares, and whether its files agree."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from embedding_service.errors import ModelError
+
+RECIPE_FILE = "model.json"
+
+
+class Recipe(BaseModel):
+    """How a model's vectors are made, with the sha256 of every file they are made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    dimension: Annotated[int, Field(gt=0, description="length of a vector")]
+    max_tokens: Annotated[int, Field(gt=0, description="special tokens included")]
+    pooling: Literal["mean", "cls"]
+    normalize: bool
+    prompts: dict[str, str]
+    default_prompt: str | None
+    vector_space: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    precision: Annotated[str, Field(min_length=1)]
+    format: Literal["onnx", "sentence-transformers", "gguf"]
+    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+
+    @field_validator("files")
+    @classmethod
+    def _names_stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or path.as_posix() != name:
+                raise ValueError(f"{name!r} is not a plain relative path")
+        return files
+
+    @model_validator(mode="after")
+    def _default_prompt_is_declared(self) -> Self:
+        if self.default_prompt is not None and self.default_prompt not in self.prompts:
+            raise ValueError(f"default_prompt {self.default_prompt!r} is not one of the prompts")
+        return self
+
+    @property
+    def prefix(self) -> str:
+        """What is put before a text: the default prompt, or nothing."""
+        return "" if self.default_prompt is None else self.prompts[self.default_prompt]
+
+
+def read(model_dir: Path) -> Recipe:
+    """Read a model directory's recipe; its files are not looked at.
+
+    Raises:
+        ModelError: It is missing, malformed, or has an unknown or missing key.
+    """
+    path = model_dir / RECIPE_FILE
+    try:
+        return Recipe.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join(str(step) for step in problem['loc']) or 'document'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise ModelError(f"{path} is not a recipe: {'; '.join(problems)}") from error
+
+
+def verify(model_dir: Path, recipe: Recipe) -> None:
+    """Check that the directory holds exactly the files of the recipe, unaltered.
+
+    Raises:
+        ModelError: A file is missing, altered, unreadable or not declared; the message names it.
+    """
+    found = {
+        path.relative_to(model_dir).as_posix()
+        for path in model_dir.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+    declared = set(recipe.files)
+    if missing := sorted(declared - found):
+        raise ModelError(f"{model_dir} lacks {', '.join(missing)}, which {RECIPE_FILE} names")
+    if undeclared := sorted(found - declared - {RECIPE_FILE}):
+        raise ModelError(f"{model_dir} holds {', '.join(undeclared)}, not named by {RECIPE_FILE}")
+    for name, expected in sorted(recipe.files.items()):
+        actual = _sha256(model_dir / name)
+        if actual != expected:
+            raise ModelError(
+                f"{model_dir / name} is altered: its sha256 is {actual}, "
+                f"{RECIPE_FILE} says {expected}"
+            )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error

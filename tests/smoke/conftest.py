@@ -1,0 +1,98 @@
+"""Smoke tests: ordinary pytest-testinfra files that look at a running container.
+
+By hand: `pytest tests/smoke --hosts=docker://CONTAINER --equivec-cell FACTS.json`, where the facts
+(builders/smoke_cell.py) are the file that `nox -s smoke` leaves beside the container's logs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from builders import smoke_cell
+from builders.smoke_cell import SmokeCell
+from builders.smoke_results import SmokeResult
+
+INSIDE = Path(__file__).parent / "inside"
+
+RunInside = Callable[..., list[dict[str, Any]]]
+"""Runs a program of `inside/` in the container: its name, its arguments -> its JSON lines."""
+
+_cell = pytest.StashKey[SmokeCell]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("equivec")
+    group.addoption("--equivec-cell", type=Path, help="JSON file with the facts of the cell")
+    group.addoption("--equivec-results", type=Path, help="JSON Lines file for each test's result")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--equivec-cell", default=None)
+    hosts = config.getoption("hosts")
+    if path is None or not str(hosts or "").startswith("docker://"):
+        raise pytest.UsageError(
+            "the smoke tests look at a container: --hosts=docker://CONTAINER --equivec-cell FILE"
+        )
+    config.stash[_cell] = smoke_cell.read(path)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    cell = config.stash[_cell]
+    how = "EMULATED" if cell.emulated else "native"
+    return f"equivec: {cell.id}, {cell.platform}, {how}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cell = metafunc.config.stash[_cell]
+    how = "emulated" if cell.emulated else "native"
+    if "cell" in metafunc.fixturenames:
+        metafunc.parametrize("cell", [cell], ids=[how], scope="session")
+    if "wheel" in metafunc.fixturenames:
+        metafunc.parametrize("wheel", cell.wheels, ids=[wheel.name for wheel in cell.wheels])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    path = item.config.getoption("--equivec-results")
+    if path is not None:
+        result = SmokeResult(
+            test=item.name.partition("[")[0],
+            case=item.name,
+            passed=report.passed,
+            seconds=report.duration,
+            problem="" if call.excinfo is None else call.excinfo.exconly(tryshort=True),
+        )
+        # Each line at once: what is there when the time limit ends the run is not lost.
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{result.model_dump_json()}\n")
+    return report
+
+
+@pytest.fixture(scope="module")
+def run_inside(host: Host, cell: SmokeCell) -> RunInside:
+    def run(program: str, *arguments: str) -> list[dict[str, Any]]:
+        source = (INSIDE / f"{program}.py").read_text("utf-8")
+        # testinfra knows no time limits (pytest-testinfra#716), and a crash under qemu looks like
+        # a hang; KILL, since a process that qemu has lost hears nothing else.
+        command = f"timeout -s KILL {cell.seconds} /usr/bin/python3 -c %s"
+        result = host.run(command + " %s" * len(arguments), source, *arguments)
+        answers = [json.loads(line) for line in result.stdout.splitlines()]
+        if result.rc != 0:
+            last = json.dumps(answers[-1]) if answers else "nothing"
+            pytest.fail(
+                f"{program} in the container: exit status {result.rc} (137: killed, or no end after"
+                f" {cell.seconds} s); its last answer was {last}; {result.stderr[-2000:]}",
+                pytrace=False,
+            )
+        return answers
+
+    return run

@@ -1,0 +1,45 @@
+"""What was installed works: each wheel is there and imports, shared libraries really load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders.smoke_cell import SmokeCell, SmokeWheel
+
+ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
+
+Answers = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def answers(run_inside: Callable[..., Answers], cell: SmokeCell) -> Answers:
+    """One start of the interpreter for all: under emulation each costs a second."""
+    facts = cell.model_dump(mode="json", include={"wheels", "libraries"})
+    found = run_inside("installation", json.dumps(facts))
+    assert found[-1] == {"step": "end"}, f"the interpreter left early, after {found[-1]}"
+    return found
+
+
+def test_machine(answers: Answers, cell: SmokeCell) -> None:
+    machine = next(answer for answer in answers if answer["step"] == "machine")
+    assert machine["kernel"] == cell.machine
+    assert machine["elf"] == ELF_MACHINES[cell.machine]
+
+
+def test_wheel(answers: Answers, cell: SmokeCell, wheel: SmokeWheel) -> None:
+    found = next(
+        answer for answer in answers if answer["step"] == "wheel" and answer["name"] == wheel.name
+    )
+    assert found["version"] == wheel.version, f"{wheel.name}: its metadata says another version"
+    assert not found["errors"], "; ".join(found["errors"])
+
+
+def test_shared_libraries_load(answers: Answers, cell: SmokeCell) -> None:
+    loaded = [answer for answer in answers if answer["step"] == "library"]
+    assert [answer["name"] for answer in loaded] == list(cell.libraries)
+    failed = [f"{answer['name']}: {answer['error']}" for answer in loaded if answer["error"]]
+    assert not failed, "; ".join(failed)

@@ -1,0 +1,50 @@
+"""The service answers over HTTP on the container's loopback, with vectors of the right kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders.smoke_cell import SmokeCell
+
+TEXT = "The quick brown fox jumps over the lazy dog."
+
+Answers = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def answers(run_inside: Callable[..., list[dict[str, Any]]], cell: SmokeCell) -> Answers:
+    return {answer["step"]: answer for answer in run_inside("service", TEXT)}
+
+
+def test_health(answers: Answers, cell: SmokeCell) -> None:
+    health = answers["health"]
+    assert health["status"] == 200, health["body"]
+    expected = {
+        "status": "healthy",
+        "embedding_model_loaded": True,
+        "backend": cell.backend,
+        "model": cell.model,
+        "dimension": cell.dimension,
+        "vector_space": cell.vector_space,
+        "precision": cell.precision,
+    }
+    assert {key: health["body"].get(key) for key in expected} == expected
+
+
+def test_embedding(answers: Answers, cell: SmokeCell) -> None:
+    answer = answers["embed"]
+    assert answer["status"] == 200, answer["body"]
+    vector = answer["body"]["embedding"]
+    assert answer["body"]["model"] == cell.model
+    assert answer["body"]["dimension"] == cell.dimension
+    assert len(vector) == cell.dimension
+    assert all(math.isfinite(number) for number in vector)
+    length = math.sqrt(sum(number * number for number in vector))
+    if cell.normalize:
+        assert abs(length - 1) < 1e-5, f"the vector's length is {length}"
+    else:
+        assert length > 0

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from embedding_service.contract import Capabilities
+from embedding_service.errors import ModelError, NoTokensError, TooLongError
+from embedding_service.settings import Settings
+from tests.unit.service.service_process import ONNXRUNTIME, environment
+from tests.unit.service.tiny_model import embeddings, unit_mean, write_model
+
+SETTINGS = Settings.from_environment({"EMBEDDING_THREADS": "2"})
+
+
+@pytest.fixture(scope="module")
+def backend() -> ModuleType:
+    """Load the file by its path: every backend's module has the same name."""
+    spec = spec_from_file_location("onnxruntime_backend", ONNXRUNTIME / "backend.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_it_declares_what_it_can_do(backend: ModuleType, tmp_path: Path) -> None:
+    model = backend.Backend.load(write_model(tmp_path), SETTINGS)
+    assert model.capabilities == Capabilities(text=True, image=False, max_tokens=8)
+
+
+def test_mean_pooling_leaves_padding_out(backend: ModuleType, tmp_path: Path) -> None:
+    model = backend.Backend.load(write_model(tmp_path), SETTINGS)
+    vectors = model.embed(["alpha", "alpha beta gamma alpha", ""])
+    assert vectors.dtype == np.float32
+    expected = [
+        unit_mean("[CLS]", "alpha", "[SEP]"),
+        unit_mean("[CLS]", "alpha", "beta", "gamma", "alpha", "[SEP]"),
+        unit_mean("[CLS]", "[SEP]"),
+    ]
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    model.close()
+
+
+def test_a_vector_does_not_depend_on_its_batch(backend: ModuleType, tmp_path: Path) -> None:
+    model = backend.Backend.load(write_model(tmp_path), SETTINGS)
+    texts = ["alpha", "beta gamma", "", "gamma gamma gamma"]
+    alone = np.concatenate([model.embed([text]) for text in texts])
+    np.testing.assert_allclose(model.embed(texts), alone, atol=1e-7)
+
+
+def test_cls_pooling_takes_the_first_token(backend: ModuleType, tmp_path: Path) -> None:
+    model = backend.Backend.load(write_model(tmp_path, pooling="cls"), SETTINGS)
+    vectors = model.embed(["alpha", "beta gamma"])
+    np.testing.assert_allclose(vectors, [unit_mean("[CLS]")] * 2, atol=1e-6)
+
+
+def test_normalisation_is_the_recipes_decision(backend: ModuleType, tmp_path: Path) -> None:
+    model = backend.Backend.load(write_model(tmp_path, pooling="cls", normalize=False), SETTINGS)
+    np.testing.assert_allclose(model.embed(["alpha"]), embeddings()[[2]], atol=1e-6)
+
+
+def test_only_the_inputs_that_the_graph_declares_are_fed(
+    backend: ModuleType, tmp_path: Path
+) -> None:
+    model_dir = write_model(tmp_path, inputs=("input_ids", "attention_mask"))
+    model = backend.Backend.load(model_dir, SETTINGS)
+    expected = unit_mean("[CLS]", "alpha", "[SEP]")
+    np.testing.assert_allclose(model.embed(["alpha"]), [expected], atol=1e-6)
+
+
+def test_an_input_that_nobody_knows_is_refused(backend: ModuleType, tmp_path: Path) -> None:
+    model_dir = write_model(tmp_path, inputs=("input_ids", "position_ids"))
+    with pytest.raises(ModelError, match=r"model\.onnx asks for position_ids"):
+        backend.Backend.load(model_dir, SETTINGS)
+
+
+def test_a_graph_without_hidden_states_is_refused(backend: ModuleType, tmp_path: Path) -> None:
+    model_dir = write_model(tmp_path, output="sentence_embedding")
+    with pytest.raises(ModelError, match="no output last_hidden_state, only sentence_embedding"):
+        backend.Backend.load(model_dir, SETTINGS)
+
+
+def test_another_format_is_refused(backend: ModuleType, tmp_path: Path) -> None:
+    model_dir = write_model(tmp_path, format="gguf")
+    with pytest.raises(ModelError, match="takes models in the format onnx, not gguf"):
+        backend.Backend.load(model_dir, SETTINGS)
+
+
+def test_a_text_too_long_is_refused_with_its_place_in_the_batch(
+    backend: ModuleType, tmp_path: Path
+) -> None:
+    model = backend.Backend.load(write_model(tmp_path), SETTINGS)
+    assert model.embed(["alpha " * 6]).shape == (1, 6)
+    with pytest.raises(TooLongError) as refusal:
+        model.embed(["alpha", "alpha " * 7])
+    assert (refusal.value.index, refusal.value.tokens, refusal.value.limit) == (1, 9, 8)
+
+
+def test_a_text_without_tokens_is_refused(backend: ModuleType, tmp_path: Path) -> None:
+    model = backend.Backend.load(write_model(tmp_path, special_tokens="$A"), SETTINGS)
+    assert model.embed(["alpha"]).shape == (1, 6)
+    with pytest.raises(NoTokensError) as refusal:
+        model.embed(["alpha", " "])
+    assert refusal.value.index == 1
+
+
+PROBE = """
+import json, sys
+from pathlib import Path
+from backend import Backend
+from embedding_service.settings import Settings
+imported = sorted({"onnxruntime", "tokenizers"} & set(sys.modules))
+before = len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").exists() else 0
+model = Backend.load(Path(sys.argv[1]), Settings.from_environment({"EMBEDDING_THREADS": "1"}))
+model.embed(["alpha"] * 64)
+threads = len(list(Path("/proc/self/task").iterdir())) - before if before else 0
+print(json.dumps([imported, threads, model._session.get_providers()]))
+"""
+
+
+@pytest.mark.parametrize("home", ["home", "nowhere"])
+def test_it_starts_quietly_on_the_cpu_and_reports_to_nobody(tmp_path: Path, home: str) -> None:
+    (tmp_path / "home").mkdir()
+    environ = environment(write_model(tmp_path / "model"), HOME=str(tmp_path / home))
+    probe = subprocess.run(
+        [sys.executable, "-c", PROBE, str(tmp_path / "model")],
+        env={name: value for name, value in environ.items() if not name.startswith("ORT_")},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert probe.returncode == 0, probe.stderr
+    assert probe.stderr == ""
+    imported, threads, providers = json.loads(probe.stdout)
+    assert imported == []  # with the module: the contract has them imported by load
+    assert threads == 0  # neither telemetry's, nor the tokenizer's, nor waiting ones
+    assert providers == ["CPUExecutionProvider"]
+    assert not list((tmp_path / "home").iterdir())

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pytest
+
+from embedding_service import contract, recipe
+from embedding_service.contract import Capabilities, Vectors
+from embedding_service.errors import EmbeddingError, ModelError, TooLongError
+from embedding_service.recipe import Recipe
+from embedding_service.settings import Settings
+from tests.unit.service.tiny_model import write_model, write_recipe
+
+
+class Lengths:
+    """A backend whose vectors hold the lengths of its inputs."""
+
+    name: ClassVar[str] = "lengths"
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+    capabilities = Capabilities(text=True, image=False, max_tokens=8)
+
+    @classmethod
+    def load(cls, model_dir: Path, settings: Settings) -> Self:
+        return cls()
+
+    def embed(self, inputs: Sequence[str]) -> Vectors:
+        lengths = [[len(text)] * 6 for text in inputs]
+        return np.array(lengths, dtype=np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+class Leaks(Lengths):
+    def embed(self, inputs: Sequence[str]) -> Vectors:
+        raise ValueError(f"cannot embed {inputs}")
+
+
+class Refuses(Lengths):
+    def embed(self, inputs: Sequence[str]) -> Vectors:
+        raise TooLongError(index=0, tokens=9, limit=8)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "model", normalize=False)
+
+
+@pytest.fixture
+def raw(model: Path) -> Recipe:
+    return recipe.read(model)
+
+
+SETTINGS = Settings.from_environment({})
+
+
+def test_without_normalisation_any_length_is_right(raw: Recipe) -> None:
+    assert contract.embed(Lengths(), raw, ["abc", ""])[:, 0].tolist() == [3, 0]
+
+
+def test_each_text_stands_behind_the_default_prompt(raw: Recipe) -> None:
+    prompted = raw.model_copy(update={"default_prompt": "query"})
+    assert contract.embed(Lengths(), prompted, ["abc", ""])[:, 0].tolist() == [10, 7]
+
+
+def test_with_normalisation_one_vector_of_another_length_is_refused(raw: Recipe) -> None:
+    unit = raw.model_copy(update={"normalize": True})
+    with pytest.raises(EmbeddingError, match=r"a vector of length 4\.89898"):
+        contract.embed(Lengths(), unit, ["a", "bc"])
+
+
+def test_another_dimension_is_refused(raw: Recipe) -> None:
+    wide = raw.model_copy(update={"dimension": 768})
+    with pytest.raises(EmbeddingError, match=r"shape \(2, 6\) for tiny.* shape \(2, 768\)"):
+        contract.embed(Lengths(), wide, ["a", "b"])
+
+
+def test_a_librarys_message_may_hold_the_text_and_is_kept_from_ours(raw: Recipe) -> None:
+    with pytest.raises(EmbeddingError) as failure:
+        contract.embed(Leaks(), raw, ["secret"])
+    assert str(failure.value) == "lengths failed with ValueError"
+    assert "secret" in str(failure.value.__cause__)
+
+
+def test_a_refused_input_stays_what_it_is(raw: Recipe) -> None:
+    with pytest.raises(TooLongError, match=r"the text has 9 tokens.* the model takes 8"):
+        contract.embed(Refuses(), raw, ["a"])
+
+
+def test_the_files_are_verified_before_the_backend_sees_them(model: Path, raw: Recipe) -> None:
+    (model / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match="altered"):
+        contract.load(model, raw, Lengths, SETTINGS)
+
+
+def test_a_model_of_its_recipe_is_loaded(model: Path, raw: Recipe) -> None:
+    write_recipe(model, normalize=False)
+    assert isinstance(contract.load(model, raw, Lengths, SETTINGS), Lengths)
+
+
+def test_the_versions_are_those_installed() -> None:
+    assert contract.library_versions(Lengths) == {"numpy": np.__version__}

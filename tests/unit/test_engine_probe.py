@@ -1,0 +1,61 @@
+"""An engine is judged by what it wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builders import layout
+from builders.engine_probe import EPOCH, build_argv, check_layers, keeps_digests
+from builders.errors import EngineError
+from builders.layer import TAR_GZIP, TAR_ZSTD
+from builders.layout import Layout
+from tests.unit.images import Image, file, tar
+
+
+def test_the_containerd_image_store_is_recognised() -> None:
+    assert keeps_digests({"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]})
+
+
+@pytest.mark.parametrize(
+    "status", [None, [], [["Backing Filesystem", "extfs"], ["Supports d_type", "true"]]]
+)
+def test_other_image_stores_do_not_pass(status: list[list[str]] | None) -> None:
+    assert not keeps_digests({"Driver": "overlay2", "DriverStatus": status})
+
+
+def test_a_build_is_as_the_real_ones_are(tmp_path: Path) -> None:
+    argv = build_argv(
+        tmp_path, tmp_path / "out", platform="linux/arm64", contexts={"base": "oci-layout://x"}
+    )
+    assert argv[:3] == ("docker", "buildx", "build")
+    assert argv[argv.index("--platform") + 1] == "linux/arm64"
+    assert argv[argv.index("--network") + 1] == "none"
+    assert "--build-context=base=oci-layout://x" in argv
+    output = argv[argv.index("--output") + 1].split(",")
+    assert {"type=oci", "tar=false", "rewrite-timestamp=true", "compression=zstd"} <= set(output)
+
+
+def written(directory: Path, *times: int, media_type: str = TAR_ZSTD) -> Layout:
+    layers = [tar([file(f"f{number}", mtime=time)]) for number, time in enumerate(times)]
+    return layout.read(Image(layers=layers, media_type=media_type).write(directory / "layout"))
+
+
+def test_layers_with_clamped_times_pass(tmp_path: Path) -> None:
+    check_layers(written(tmp_path, EPOCH, EPOCH - 1))
+
+
+def test_a_late_time_does_not(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="does not rewrite times: f1"):
+        check_layers(written(tmp_path, EPOCH, EPOCH + 1))
+
+
+def test_another_compression_does_not(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="other layers"):
+        check_layers(written(tmp_path, EPOCH, EPOCH, media_type=TAR_GZIP))
+
+
+def test_a_missing_layer_does_not(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="other layers"):
+        check_layers(written(tmp_path, EPOCH))

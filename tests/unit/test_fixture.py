@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import pytest
+
+from builders import fixture
+from builders.errors import ModelError
+from builders.fixture_architecture import tensors
+from tests.unit.exact import read_safetensors
+
+SMALL = tuple(name for name in fixture.names() if name != "nomic-768-twin")
+CASES = [(name, file_format) for name in SMALL for file_format in get_args(fixture.Format)]
+
+
+def pinned(name: str, file_format: fixture.Format) -> dict[str, str]:
+    """Return the sha256 of each file, as committed: what `sha256sum --check` reads.
+
+    A changed byte is another vector space to somebody's index: it must be meant.
+    """
+    lines = Path(__file__).with_name("fixtures.sha256").read_text(encoding="ascii").splitlines()
+    prefix = f"{name}/{file_format}/"
+    entries = [line.split("  ") for line in lines]
+    return {
+        path.removeprefix(prefix): digest for digest, path in entries if path.startswith(prefix)
+    }
+
+
+def digests(directory: Path) -> dict[str, str]:
+    return {
+        path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(("name", "file_format"), CASES)
+def test_every_byte_is_pinned(name: str, file_format: fixture.Format, tmp_path: Path) -> None:
+    fixture.write(name, file_format, tmp_path / "new" / "directory")
+
+    assert digests(tmp_path / "new" / "directory") == pinned(name, file_format)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_source_digests_are_those_of_the_files(name: str) -> None:
+    files = pinned(name, "sentence-transformers")
+
+    assert fixture.source_digests(name) == fixture.SourceDigests(
+        weights=f"sha256:{files['model.safetensors']}",
+        tokenizer=f"sha256:{files['tokenizer.json']}",
+    )
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_formats_hold_the_same_numbers(name: str, tmp_path: Path) -> None:
+    fixture.write(name, "onnx", tmp_path / "onnx")
+    fixture.write(name, "sentence-transformers", tmp_path / "st")
+    graph = onnx.load(tmp_path / "onnx" / "model.onnx").graph
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    checkpoint = read_safetensors(tmp_path / "st" / "model.safetensors")
+
+    seen: set[str] = set()
+    for constant, values in constants.items():
+        modules, _, kind = constant.rpartition(".")
+        names = [f"{module}.{kind}" for module in modules.split("+")]
+        if names[0] not in checkpoint:
+            continue
+        stacked = np.concatenate([checkpoint[name] for name in names])
+        linear = stacked.ndim == 2 and "_embeddings" not in constant
+        assert np.array_equal(values, stacked.T if linear else stacked)
+        seen |= set(names)
+    assert {name for name in checkpoint if "pooler" not in name} == seen
+
+
+def test_the_twin_has_the_size_of_nomic_embed_text() -> None:
+    architecture = fixture.fixture("nomic-768-twin").architecture
+    numbers = sum(math.prod(tensor.shape) for tensor in tensors(architecture))
+
+    assert architecture.vocabulary == 30528
+    # Its model.safetensors has 546 938 168 bytes: these and a header.
+    assert 546_938_168 - 4 * numbers < 20_000
+
+
+def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("from an earlier run")
+
+    with pytest.raises(ModelError, match="not empty"):
+        fixture.write("fixture-768", "onnx", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"(?s)fixture-786.*did you mean fixture-768"):
+        fixture.write("fixture-786", "onnx", tmp_path)
+    with pytest.raises(ModelError, match=r"(?s)zzz.*choose from fixture-768, fixture-bert-384"):
+        fixture.source_digests("zzz")
+
+
+def test_recipes() -> None:
+    nomic, bert = fixture.fixture("fixture-768"), fixture.fixture("fixture-bert-384")
+
+    assert (nomic.dimension, nomic.max_tokens, nomic.pooling) == (768, 2048, "mean")
+    assert (bert.dimension, bert.max_tokens, bert.pooling) == (384, 512, "cls")
+    assert nomic.prompts["query"] == "search_query: "
+    assert {nomic.licence, bert.licence} == {"Apache-2.0"}
+    assert nomic.normalize
+    assert bert.normalize

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from builders.summary import Row, markdown, report
+
+PASSED = Row(
+    cell="onnxruntime-fixture-768-linux-amd64",
+    result="passed",
+    digest="sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    size_mb=62.14,
+    emulated=False,
+    parity=(3.1e-7, 1e-5),
+    seconds=41.23,
+)
+EMULATED = Row(
+    cell="onnxruntime-fixture-768-linux-arm64",
+    result="unchanged",
+    digest="sha256:1f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    size_mb=60.4,
+    emulated=True,
+    parity=(4.1e-7, 1e-5),
+    seconds=0.1,
+)
+FAILED = Row(
+    cell="onnxruntime-bge-linux-arm64",
+    result="failed",
+    seconds=3.0,
+    reason="audit: wheel-record: 3 files differ from their RECORD | the first is <numpy>\n/x.py",
+)
+LEFT_OUT = Row(
+    cell="onnxruntime-fixture-768-darwin-arm64",
+    result="left out",
+    reason="a darwin/arm64 host is needed; this is linux/amd64",
+)
+WIDE = """
+cell                                    digest           size  runs      \
+worst parity / limit   time  result
+✓ onnxruntime-fixture-768-linux-amd64   9f86d081884c  62.1 MB  native    \
+     3.1e-07 / 1e-05  41.2s  passed
+✓ onnxruntime-fixture-768-linux-arm64   1f86d081884c  60.4 MB  emulated  \
+     4.1e-07 / 1e-05   0.1s  unchanged
+○ onnxruntime-fixture-768-darwin-arm64                                   \
+                             left out: a darwin/arm64 host is needed; this is linux/amd64
+
+1 passed, 1 unchanged, 1 left out in 41.3s"""
+ROWS = (PASSED, EMULATED, FAILED, LEFT_OUT)
+
+
+def printed(*rows: Row, width: int) -> list[str]:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, markup=False, highlight=False)
+    console.print(report(rows, console, "41.3s"))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_a_wide_console_shows_a_table() -> None:
+    assert "\n".join(printed(PASSED, EMULATED, LEFT_OUT, width=170)) == WIDE
+
+
+def test_a_narrow_console_shows_lines_for_each_cell() -> None:
+    lines = printed(*ROWS, width=80)
+    assert lines == [
+        "",
+        "✓ onnxruntime-fixture-768-linux-amd64",
+        "  9f86d081884c  62.1 MB  native  parity 3.1e-07 / 1e-05  41.2s",
+        "✓ onnxruntime-fixture-768-linux-arm64",
+        "  1f86d081884c  60.4 MB  emulated  parity 4.1e-07 / 1e-05  0.1s",
+        "  unchanged",
+        "✗ onnxruntime-bge-linux-arm64",
+        "  3.0s",
+        "  failed: audit: wheel-record: 3 files differ from their RECORD | the first is",
+        "  <numpy>",
+        "  /x.py",
+        "○ onnxruntime-fixture-768-darwin-arm64",
+        "  left out: a darwin/arm64 host is needed; this is linux/amd64",
+        "",
+        "1 passed, 1 unchanged, 1 failed, 1 left out in 41.3s",
+    ]
+
+
+def test_no_line_is_wider_than_the_console() -> None:
+    for width in (40, 80, 120, 140):
+        assert max(map(len, printed(*ROWS, width=width))) <= width
+
+
+def test_markdown_cannot_be_broken_by_a_reason() -> None:
+    lines = markdown(ROWS, "41.3s").splitlines()
+    assert lines[0] == ("| cell | digest | size | runs | worst parity / limit | time | result |")
+    assert lines[3] == (
+        "| onnxruntime-fixture-768-linux-arm64 | 1f86d081884c | 60.4 MB | emulated"
+        " | 4.1e-07 / 1e-05 | 0.1s | unchanged |"
+    )
+    assert lines[4] == (
+        "| onnxruntime-bge-linux-arm64 |  |  |  |  | 3.0s | failed: audit: wheel-record: 3 files"
+        " differ from their RECORD &#124; the first is &lt;numpy> /x.py |"
+    )
+    assert len({line.count("|") for line in lines[:6]}) == 1
+    assert lines[-1] == "1 passed, 1 unchanged, 1 failed, 1 left out in 41.3s"
