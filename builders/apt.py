@@ -154,6 +154,7 @@ APT::Sandbox::User "";
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 Acquire::Languages "none";
+Acquire::ForceHash "SHA256";
 Acquire::Retries "3";
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from builders import tree
 from builders.audit_bytecode import byte_code
@@ -53,10 +53,16 @@ class AuditInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What an audit found: its checks, and the compressed size without the model in bytes."""
+    """What an audit found.
+
+    Attributes:
+        bytes_without_model: The compressed size without the model.
+        libraries: The absolute path of each shared library that the wheels brought.
+    """
 
     checks: tuple[Check, ...]
     bytes_without_model: int
+    libraries: tuple[str, ...]
 
 
 def audit(layout: Layout, expected: AuditInputs, *, scratch: Path | None = None) -> Audit:
@@ -95,4 +101,9 @@ def audit(layout: Layout, expected: AuditInputs, *, scratch: Path | None = None)
                 times(files, layout, expected.epoch),
             ),
             bytes_without_model=bytes_without_model(files, layout),
+            libraries=tuple(
+                f"/{path}"
+                for path in sorted(elf_files.files)
+                if path.startswith(f"{SITE}/") and ".so" in PurePosixPath(path).name
+            ),
         )

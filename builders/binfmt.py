@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builders import mounts
 from builders.errors import EngineError
 from builders.process import run
 
@@ -106,4 +107,4 @@ def mount() -> bool:
 def unmount() -> None:
     """Unmount the table, unless somebody's registrations are in it."""
     if {path.name for path in DIRECTORY.iterdir()} == _CONTROL_FILES:
-        run(["umount", DIRECTORY], timeout=_SECONDS)
+        mounts.unmount(DIRECTORY)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 
 import docker
 from docker import DockerClient
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from requests import RequestException
 
 from builders.errors import EngineError
+
+API_VERSION = "1.44"
+"""Docker 25's: the oldest that newer engines speak, and older ones cannot do what is needed.
+
+Were it left to be negotiated, a failure would leave the SDK's socket open.
+"""
 
 ANSWER_SECONDS = 120
 """How long the engine may be silent while it does something."""
@@ -29,10 +37,19 @@ def connect(
     Raises:
         EngineError: It does not answer.
     """
-    ssh = environment.get("DOCKER_HOST", "").startswith("ssh://")
-    with engine_errors("connect to the Docker engine"):
-        client = docker.from_env(environment=dict(environment), timeout=timeout, use_ssh_client=ssh)
+    host = environment.get("DOCKER_HOST", "")
+    with engine_errors(f"connect to the Docker engine at {host or 'its default address'}"):
+        if host.startswith("unix://"):
+            _knock(host.removeprefix("unix://"), timeout)
+        client = docker.from_env(
+            environment=dict(environment),
+            timeout=timeout,
+            version=API_VERSION,
+            use_ssh_client=host.startswith("ssh://"),
+        )
     with contextlib.closing(client):
+        with engine_errors(f"connect to the Docker engine at {host}"):
+            client.ping()
         yield client
 
 
@@ -46,3 +63,20 @@ def engine_errors(what: str) -> Iterator[None]:
         raise EngineError(
             f"cannot {what}: {problem}", remedy="look at `nox -s engine -- status`"
         ) from error
+
+
+@contextlib.contextmanager
+def gone_already() -> Iterator[None]:
+    """Pass over the engine's answer that a container does not run, or is being removed."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            raise
+
+
+def _knock(path: str, timeout: int) -> None:
+    """Connect to a socket and leave: where nobody listens, the SDK would leak its own."""
+    with socket.socket(socket.AF_UNIX) as knocking:
+        knocking.settimeout(timeout)
+        knocking.connect(path)

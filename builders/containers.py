@@ -5,24 +5,22 @@ Everything here has a time limit: a process that crashed under emulation hangs i
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from docker import DockerClient
-from docker.errors import APIError, DockerException
+from docker.errors import DockerException
 from docker.models.containers import Container as DockerContainer
 from docker.types import Mount
 from requests import RequestException
 
-from builders.connection import ANSWER_SECONDS, engine_errors
+from builders.connection import ANSWER_SECONDS, engine_errors, gone_already
 from builders.errors import SmokeError
 from builders.run_mark import ended_runs, forget
 
@@ -129,15 +127,20 @@ def sweep(client: DockerClient, cache: Path) -> int:
     """Remove what ended runs of this cache left; return how many. Others' are left alone."""
     count = 0
     for run in ended_runs(cache):
-        with engine_errors("remove leftovers"):
-            leftovers = client.containers.list(
-                all=True, filters={"label": f"{RUN_LABEL}={run}"}, ignore_removed=True
-            )
-        for leftover in leftovers:
-            Container(leftover).remove()
-            count += 1
+        count += remove_all(client, run)
         forget(cache, run)
     return count
+
+
+def remove_all(client: DockerClient, run: str) -> int:
+    """Remove all containers of a run; return how many there were."""
+    with engine_errors("remove containers"):
+        found = client.containers.list(
+            all=True, filters={"label": f"{RUN_LABEL}={run}"}, ignore_removed=True
+        )
+    for container in found:
+        Container(container).remove()
+    return len(found)
 
 
 class Container:
@@ -261,12 +264,12 @@ class Container:
 
     def kill(self) -> None:
         """End it by force; it may have ended already."""
-        with engine_errors(f"kill {self.id}"), _gone_already():
+        with engine_errors(f"kill {self.id}"), gone_already():
             self._container.kill()
 
     def remove(self) -> None:
         """Remove it, running or not; it may be gone already."""
-        with engine_errors(f"remove {self.id}"), _gone_already():
+        with engine_errors(f"remove {self.id}"), gone_already():
             self._container.remove(force=True, v=True)
 
 
@@ -295,13 +298,3 @@ def container_options(
         "mem_limit": limits.memory_bytes,
         "nano_cpus": None if limits.cpus is None else round(limits.cpus * 1e9),
     }
-
-
-@contextlib.contextmanager
-def _gone_already() -> Iterator[None]:
-    """Pass over the engine's answer that a container does not run, or is being removed."""
-    try:
-        yield
-    except APIError as error:
-        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-            raise

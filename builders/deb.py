@@ -81,17 +81,19 @@ def opened(path: Path, *, limit: int = UNPACKED_LIMIT) -> Iterator[Deb]:
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
         control_part, data_part = _parts(file, path.name)
+        control = _control(file, control_part, path.name)
+        # From here on errors name the package: in the store, the file's name is only a digest.
+        name = _field(control, "Package", path.name)
         # A file without a name: it is gone when it is closed, however this process ends.
         unpacked = cast("BinaryIO", stack.enter_context(tempfile.TemporaryFile()))
-        for chunk in _unpacked(file, data_part, path.name, limit):
+        for chunk in _unpacked(file, data_part, name, limit):
             unpacked.write(chunk)
         unpacked.flush()
-        control = _control(b"".join(_unpacked(file, control_part, path.name, _CONTROL_LIMIT)), path)
         yield Deb(
-            name=_field(control, "Package", path),
-            architecture=_field(control, "Architecture", path),
+            name=name,
+            architecture=_field(control, "Architecture", name),
             control=control,
-            members=_members(unpacked, path.name, limit),
+            members=_members(unpacked, name, limit),
             _unpacked=unpacked,
         )
 
@@ -106,7 +108,7 @@ def extract(path: Path, name: str) -> bytes:
         for member in deb.members:
             if member.path == name and member.kind in (Kind.FILE, Kind.HARDLINK):
                 return deb.read(member)
-    raise _refusal(path.name, f"holds no file {name!r}")
+        raise _refusal(deb.name, f"holds no file {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,20 +205,21 @@ def _members(archive: BinaryIO, where: str, limit: int) -> tuple[Member, ...]:
         raise _refusal(where, error.problem) from error
 
 
-def _control(archive: bytes, path: Path) -> str:
+def _control(file: BinaryIO, part: _Part, where: str) -> str:
     """Return the control paragraph."""
-    for member in _members(io.BytesIO(archive), path.name, _CONTROL_LIMIT):
+    archive = b"".join(_unpacked(file, part, where, _CONTROL_LIMIT))
+    for member in _members(io.BytesIO(archive), where, _CONTROL_LIMIT):
         if member.path == "control" and member.kind is Kind.FILE:
             content = archive[member.offset : member.offset + member.size]
             return content.decode("utf-8", errors="replace").strip("\n") + "\n"
-    raise _refusal(path.name, "has no control file")
+    raise _refusal(where, "has no control file")
 
 
-def _field(control: str, name: str, path: Path) -> str:
+def _field(control: str, name: str, where: str) -> str:
     """Return a field of the control paragraph that must be there once, on one line."""
     values = re.findall(rf"^{name}: *([a-z0-9][a-z0-9+.-]*)$", control, flags=re.MULTILINE)
     if len(values) != 1:
-        raise _refusal(path.name, f"its control file has no plain field {name}")
+        raise _refusal(where, f"its control file has no plain field {name}")
     return str(values[0])
 
 

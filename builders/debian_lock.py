@@ -66,7 +66,7 @@ class _Package(BaseModel):
     archive: Literal["main", "security"]
     path: Annotated[str, StringConstraints(pattern=r"^pool/[A-Za-z0-9.+~:_/-]+\.deb$")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    size: int = Field(gt=0)
+    size: int = Field(gt=0, strict=True)
 
 
 class _Libraries(BaseModel):

@@ -6,15 +6,17 @@ import contextlib
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from queue import Empty
 from queue import SimpleQueue as Queue
+from urllib.parse import urlsplit
 
 import httpx
 
+from builders import parallel
 from builders.errors import FetchError
+from builders.pip_settings import DEFAULTS, PipSettings
 from builders.store import Store
-from builders.transfer import Item, Transfer
+from builders.transfer import Item, Transfer, local_path
 
 PARALLEL = 8
 TIMEOUT_SECONDS = 30.0
@@ -41,7 +43,7 @@ def fetch(
     store: Store,
     *,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-    certificates: Path | None = None,
+    settings: PipSettings = DEFAULTS,
 ) -> None:
     """Bring every item into the store; those that are there already cost a look.
 
@@ -49,7 +51,7 @@ def fetch(
         items: Files with their digests.
         store: Where they go; what is damaged there is replaced.
         progress: Called in this thread with the bytes that are there, and those of all items.
-        certificates: A bundle of authorities to trust in place of the system's.
+        settings: How this machine reaches the network: pip's, since they are what people set.
 
     Raises:
         NotServedError: Servers answered that they do not have some of the items.
@@ -63,12 +65,10 @@ def fetch(
     progress(present, total)
     if not missing:
         return
-    with httpx.Client(
-        verify=trust(certificates), timeout=TIMEOUT_SECONDS, follow_redirects=True
-    ) as client:
+    with client(settings) as connections:
         # The largest first: it decides how long the whole takes.
         missing.sort(key=lambda item: -item.size)
-        transfers = [Transfer(item, store, client) for item in missing]
+        transfers = [Transfer(item, store, connections) for item in missing]
         for _ in _run(transfers):
             progress(present + sum(transfer.received for transfer in transfers), total)
     gone = tuple(transfer.item for transfer in transfers if transfer.gone)
@@ -76,24 +76,73 @@ def fetch(
         raise NotServedError(gone)
 
 
-def trust(certificates: Path | None) -> ssl.SSLContext:
-    """Return whom to trust: a bundle's authorities; without one Mozilla's and the system's.
+def measure(urls: Sequence[str], *, settings: PipSettings = DEFAULTS) -> tuple[int, ...]:
+    """Return the sizes of files in bytes, for files of which no lock knows them yet.
+
+    Raises:
+        FetchError: A server cannot be reached, or does not tell.
+    """
+    with client(settings) as connections:
+        return parallel.apply(lambda url: _measure(url, connections), urls)
+
+
+def client(settings: PipSettings) -> httpx.Client:
+    """Return what downloads go through, as pip's settings say.
+
+    Raises:
+        FetchError: The bundle of certificates cannot be read.
+    """
+    proxy = settings.proxy or None
+    unchecked = {
+        f"all://{host}": httpx.HTTPTransport(verify=False, proxy=proxy)
+        for host in settings.trusted_hosts
+    }
+    return httpx.Client(
+        verify=trust(settings),
+        proxy=proxy,
+        mounts=unchecked,
+        timeout=TIMEOUT_SECONDS,
+        follow_redirects=True,
+    )
+
+
+def trust(settings: PipSettings) -> ssl.SSLContext:
+    """Return whom to trust: pip's authorities; without such, Mozilla's and the system's.
 
     Raises:
         FetchError: The bundle cannot be read.
     """
     try:
-        if certificates is not None:
-            return ssl.create_default_context(cafile=certificates)
-        context = httpx.create_ssl_context()
-        context.load_default_certs()
+        if settings.certificate:
+            context = ssl.create_default_context(cafile=settings.certificate)
+        else:
+            context = httpx.create_ssl_context()
+            context.load_default_certs()
+        if settings.client_certificate:
+            context.load_cert_chain(settings.client_certificate)
     except OSError as error:
         raise FetchError(
-            f"no bundle of certificates: {error.strerror or error}",
-            where=str(certificates or "SSL_CERT_FILE"),
-            remedy="correct pip's `cert` setting (PIP_CERT), or SSL_CERT_FILE",
+            f"certificates cannot be read: {error.strerror or error}",
+            where=settings.certificate or settings.client_certificate or "SSL_CERT_FILE",
+            remedy="correct pip's `cert` or `client-cert` (PIP_CERT), or SSL_CERT_FILE",
         ) from error
     return context
+
+
+def _measure(url: str, connections: httpx.Client) -> int:
+    path = local_path(url)
+    if path is not None and path.is_file():
+        return path.stat().st_size
+    try:
+        with connections.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
+            response.raise_for_status()
+            return int(response.headers["Content-Length"])
+    except (httpx.HTTPError, KeyError) as error:
+        raise FetchError(
+            f"the size of {url.rpartition('/')[2]} is not to be had: {error!r}",
+            where=urlsplit(url).hostname or "",
+            remedy="check the network, proxy and index, then run it again",
+        ) from error
 
 
 def _run(transfers: Sequence[Transfer]) -> Iterator[None]:

@@ -17,6 +17,9 @@ KEPT_BUILD_CACHE = "20GB"
 
 Daemon = Literal["containerd", "dockerd"]
 
+DAEMONS: tuple[Daemon, ...] = ("containerd", "dockerd")
+"""In the order in which they are started."""
+
 # Variables by which a service manager talks to the process that it started: not to these daemons.
 _NOT_INHERITED = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"})
 
@@ -126,17 +129,6 @@ def daemon_argv(places: Places, daemon: Daemon, program: Path) -> tuple[str, ...
         *("--make-pidfile", "--pidfile", str(places.pid(daemon))),
         *("--output", str(places.log(daemon)), "--exec", str(program)),
         *("--", option, str(places.config(daemon))),
-    )
-
-
-def stop_argv(places: Places, daemon: Daemon) -> tuple[str, ...]:
-    """Return the command that ends a daemon: kindly for 15 s, then by force.
-
-    Only a process that was started from that name is ended: a stale pid file harms nobody.
-    """
-    return (
-        *("start-stop-daemon", "--stop", "--quiet", "--oknodo", "--remove-pidfile"),
-        *("--retry", "TERM/15/KILL/5", "--pidfile", str(places.pid(daemon)), "--name", daemon),
     )
 
 

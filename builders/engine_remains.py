@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from builders.engine_config import Places
-from builders.process import run
+from builders import mounts
+from builders.engine_config import Daemon, Places
 
 PROC = Path("/proc")
 SHIM_SOCKETS = Path("/run/containerd/s")
@@ -22,23 +22,26 @@ FOREIGN = (
     SHIM_SOCKETS.parent,
     Path("/run/docker/plugins"),
     Path("/run/docker"),
+    Path("/run/runc"),
 )
 """Directories that the daemons make although they are told to use others, the deepest first."""
 
 _FOREIGN_RECORD = "made-directories"
 
-_UNMOUNT_SECONDS = 30.0
 _DEATH_SECONDS = 5.0
+_GRACE_SECONDS = 15.0
 
 
 def clear(places: Places) -> None:
     """End what still runs of an engine whose daemons are down, and unmount what it mounted."""
     end(processes(places))
-    text = (PROC / "self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    for point in mount_points(text, (places.root, places.run)):
-        run(["umount", "--lazy", point], timeout=_UNMOUNT_SECONDS, check=False)
+    for point in mounts.mounted_below((places.root, places.run)):
+        mounts.unmount(point)
     for socket in _shim_sockets(places):
         socket.unlink(missing_ok=True)
+    # dockerd refuses to start while a process has the number in its pid file, whichever it is.
+    for record in places.run.glob("*.pid"):
+        record.unlink()
 
 
 def processes(places: Places) -> tuple[int, ...]:
@@ -59,13 +62,13 @@ def belongs(process: Path, places: Places) -> bool:
     try:
         program = (process / "exe").readlink()
         words = (process / "cmdline").read_text(errors="replace").split("\0")
-        mounts = (process / "mountinfo").read_text(errors="replace")
+        mountinfo = (process / "mountinfo").read_text(errors="replace")
     except OSError:
         return False  # It has ended, or is a thread of the kernel.
     own = (f"{places.run}/", f"{places.root}/")
     if program.is_relative_to(places.packages):
         return any(word.startswith(own) for word in words)
-    return rooted_in(mounts, places.root)
+    return rooted_in(mountinfo, places.root)
 
 
 def rooted_in(mountinfo: str, directory: Path) -> bool:
@@ -77,23 +80,36 @@ def rooted_in(mountinfo: str, directory: Path) -> bool:
     return False
 
 
-def mount_points(mountinfo: str, directories: Iterable[Path]) -> tuple[Path, ...]:
-    """Return the mount points at or below directories, the deepest first."""
-    points = [Path(_unescaped(line.split(" ")[4])) for line in mountinfo.splitlines()]
-    below = [point for point in points if any(point.is_relative_to(own) for own in directories)]
-    return tuple(sorted(below, key=lambda point: len(point.parts), reverse=True))
+def terminate(places: Places, daemon: Daemon) -> None:
+    """Ask a daemon to end, and give it time; a stale pid file harms nobody."""
+    try:
+        pid = int(places.pid(daemon).read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    if belongs(PROC / str(pid), places):
+        _signal({pid}, signal.SIGTERM, _GRACE_SECONDS)
 
 
 def end(pids: Iterable[int]) -> None:
     """Kill processes and wait until they are gone."""
-    waiting = set(pids)
-    for pid in waiting:
+    _signal(set(pids), signal.SIGKILL, _DEATH_SECONDS)
+
+
+def _signal(pids: set[int], number: signal.Signals, patience: float) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + _DEATH_SECONDS
-    while waiting and time.monotonic() < deadline:
-        waiting = {pid for pid in waiting if _lives(pid)}
+            os.kill(pid, number)
+    deadline = time.monotonic() + patience
+    while any(lives(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Say whether a process runs: one that has ended and is not yet collected does not."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def note_foreign(places: Places) -> None:
@@ -117,15 +133,3 @@ def _shim_sockets(places: Places) -> Iterator[Path]:
         path = Path(record.read_text(encoding="utf-8").removeprefix("unix://"))
         if path.parent == SHIM_SOCKETS:
             yield path
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def _unescaped(field: str) -> str:
-    """Undo the octal escapes of /proc/self/mountinfo."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -26,14 +26,13 @@ Format = Literal["onnx", "sentence-transformers"]
 
 @dataclass(frozen=True, kw_only=True)
 class Fixture:
-    """A fixture model and its recipe."""
+    """A fixture model and its recipe; every one's vectors are scaled to unit length."""
 
     name: str
     architecture: Architecture
     pooling: Literal["mean", "cls"]
     max_tokens: int
     prompts: Mapping[str, str] = field(default_factory=dict)
-    normalize: bool = True
     licence: str = "Apache-2.0"
 
     @property
@@ -74,6 +73,8 @@ def fixture(name: str) -> Fixture:
 
 def write(name: str, file_format: Format, directory: Path) -> None:
     """Write all files of one format, except model.json.
+
+    A failure leaves what was written so far: write to a new directory and rename it.
 
     Args:
         name: The fixture model.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 
 ARCHITECTURES: Mapping[str, str] = {
     "x86_64": "amd64",
@@ -22,6 +23,19 @@ def current() -> str:
     that is whose wheels it takes.
     """
     return platform_of(platform.system(), platform.machine())
+
+
+def processor() -> str:
+    """Return this machine's processor as its system names it; its machine where it has no name.
+
+    Vectors depend on it: kernels are chosen by what the processor can do.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:  # not Linux
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def platform_of(system: str, machine: str) -> str:

@@ -160,8 +160,22 @@ def backend_recipe(
     )
 
 
-def built(recipe: Recipe, engine: Engine, store: Store, *, note: Callable[[str], None]) -> Layout:
+def built(
+    recipe: Recipe,
+    engine: Engine,
+    store: Store,
+    *,
+    note: Callable[[str], None],
+    rebuild: bool = False,
+) -> Layout:
     """Return the layout of an image, built unless the same inputs were built before.
+
+    Args:
+        recipe: What determines it.
+        engine: What builds it.
+        store: Where it is kept.
+        note: Told what the builder does.
+        rebuild: Build it anyway, and without the builder's own cache.
 
     Raises:
         BuildError: The build failed.
@@ -169,7 +183,8 @@ def built(recipe: Recipe, engine: Engine, store: Store, *, note: Callable[[str],
     """
 
     def make(directory: Path) -> None:
-        build(recipe, engine, directory, note=note)
+        build(recipe, engine, directory, note=note, use_cache=not rebuild)
         layout.remove_ingest(directory)
 
-    return layout.read(store.derived("images", recipe.key(engine).removeprefix("sha256:"), make))
+    derive = store.rederived if rebuild else store.derived
+    return layout.read(derive("images", recipe.key(engine).removeprefix("sha256:"), make))

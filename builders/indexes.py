@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,18 @@ from urllib.parse import unquote, urlsplit
 
 from uv import find_uv_bin
 
-from builders import pip_settings
+from builders import pip_settings, wheel_tags
 from builders.errors import FetchError, LockError
 from builders.pip_settings import PipSettings
 from builders.process import run
 
-PYTHON = "3.11"
 TARGETS = {
-    "linux/amd64": "x86_64-manylinux_2_36",
-    "linux/arm64": "aarch64-manylinux_2_36",
+    "linux/amd64": f"x86_64-manylinux_2_{wheel_tags.GLIBC_MINOR}",
+    "linux/arm64": f"aarch64-manylinux_2_{wheel_tags.GLIBC_MINOR}",
     "darwin/amd64": "x86_64-apple-darwin",
     "darwin/arm64": "aarch64-apple-darwin",
 }
-"""uv's names of platforms. Debian bookworm's C library is 2.36."""
-
-MACOS = "14.0"
-"""The oldest macOS to resolve for: uv's own assumption is too old for torch."""
+"""uv's names of platforms, with the C library of Debian bookworm."""
 
 RESOLVE_SECONDS = 300.0
 
@@ -79,10 +75,16 @@ class Indexes:
             NoSolutionError: There is no such set of wheels; the problem is in uv's words.
             FetchError: An index cannot be reached.
         """
-        return self._compile(compile_command(requirements, platform))
+        offered: dict[str, list[Candidate]] = {}
+        for candidate in self._compile(compile_command(requirements, platform)):
+            offered.setdefault(candidate.name, []).append(candidate)
+        return tuple(closest(candidates, platform) for candidates in offered.values())
 
     def locate(self, lock: Path, platform: str) -> tuple[Candidate, ...]:
         """Find where the indexes have the wheels that a hashed requirements file names.
+
+        Returns:
+            Every fitting wheel of the locked versions, the locked ones among them.
 
         Raises:
             NoSolutionError: The indexes no longer have them all.
@@ -119,7 +121,8 @@ def compile_command(requirements: Path, platform: str) -> list[str]:
         find_uv_bin(),
         *("pip", "compile", "--quiet", "--no-header", "--format", "pylock.toml"),
         *("--python", sys.executable),  # any will do: nothing is built
-        *("--python-version", PYTHON, "--python-platform", TARGETS[platform]),
+        *("--python-version", _dotted(wheel_tags.PYTHON)),
+        *("--python-platform", TARGETS[platform]),
         *("--only-binary", ":all:"),
         str(requirements),
     ]
@@ -146,20 +149,20 @@ def uv_environment(
         "SSL_CERT_FILE": settings.certificate,
         "SSL_CLIENT_CERT": settings.client_certificate,
         "ALL_PROXY": settings.proxy,
-        "MACOSX_DEPLOYMENT_TARGET": MACOS,
+        "MACOSX_DEPLOYMENT_TARGET": _dotted(wheel_tags.MACOS),
     }
     return {name: value for name, value in translated.items() if value} | dict(environment)
 
 
 def parse_pylock(text: str, *, credentials: Iterable[str] = ()) -> tuple[Candidate, ...]:
-    """Read the wheels of a pylock.toml, one for each package.
+    """Read the wheels of a pylock.toml: at least one for each package.
 
     Args:
         text: Its content.
         credentials: URLs with a user name, for files of the same host.
 
     Raises:
-        LockError: A package is not one wheel of an index.
+        LockError: A package is not a wheel of an index.
     """
     users = {
         parts.hostname: parts.netloc.rpartition("@")[0]
@@ -169,13 +172,25 @@ def parse_pylock(text: str, *, credentials: Iterable[str] = ()) -> tuple[Candida
     candidates = []
     for package in tomllib.loads(text).get("packages", ()):
         wheels = package.get("wheels", ())
-        if len(wheels) != 1 or "version" not in package:
+        if not wheels or "version" not in package:
             raise LockError(
-                f"{package['name']} is not one wheel of an index",
+                f"{package['name']} is not a wheel of an index",
                 remedy="require a released version, and no URL or path",
             )
-        candidates.append(_candidate(package["name"], package["version"], wheels[0], users))
+        candidates += [
+            _candidate(package["name"], package["version"], wheel, users) for wheel in wheels
+        ]
     return tuple(candidates)
+
+
+def closest(candidates: Sequence[Candidate], platform: str) -> Candidate:
+    """Return the one of a version's wheels that an installer would take.
+
+    Raises:
+        LockError: None fits the platform.
+    """
+    file = wheel_tags.best([candidate.file for candidate in candidates], platform)
+    return next(candidate for candidate in candidates if candidate.file == file)
 
 
 def compile_failure(output: str) -> NoSolutionError | FetchError:
@@ -208,3 +223,7 @@ def _candidate(
         url=url,
         sha256=wheel.get("hashes", {}).get("sha256", ""),
     )
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))

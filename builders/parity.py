@@ -139,7 +139,7 @@ def _at_most(name: str, figures: NDArray[np.float64], limit: float, ids: Sequenc
         passed=figure <= limit,
         figure=figure,
         limit=limit,
-        details=tuple(f"{ids[row]}: {figures[row]:.3g}" for row in order),
+        details=tuple(f"{ids[row]}: {figures[row]:.3g}" for row in order if figures[row] > 0),
     )
 
 

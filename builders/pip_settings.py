@@ -54,6 +54,10 @@ class PipSettings:
         return (self.index_url, *self.extra_index_urls, *self.find_links)
 
 
+DEFAULTS = PipSettings()
+"""What holds where nothing is configured."""
+
+
 def read(environment: Mapping[str, str] = os.environ) -> PipSettings:
     """Read the settings that hold for this interpreter's pip.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from builders import binfmt, engine_config, engine_remains, host
 from builders.connection import connect, engine_errors
-from builders.engine_config import Daemon, Places
+from builders.engine_config import DAEMONS, Daemon, Places
 from builders.engine_packages import Programs, Recipe, existing, obtain, recipe
 from builders.errors import EngineError
 from builders.files import write_atomically
@@ -70,6 +70,17 @@ def running(cache: Path, *, packages: Path | None = None) -> PrivateEngine | Non
     return _engine(places, programs) if programs is not None and answers(places) else None
 
 
+def prepare(cache: Path, *, note: Callable[[str], None]) -> None:
+    """Download the programs into a cache; nothing is started.
+
+    Raises:
+        EngineError: No engine can be made here.
+        FetchError: They cannot be downloaded.
+    """
+    with Store(cache).exclusive("engine"):
+        obtain(engine_config.places(cache).packages, _recipe(), note=note)
+
+
 def start(
     cache: Path, *, note: Callable[[str], None], packages: Path | None = None
 ) -> PrivateEngine:
@@ -95,7 +106,7 @@ def start(
         try:
             _configure(places, programs)
             _emulate(places, programs, note)
-            for daemon in ("containerd", "dockerd"):
+            for daemon in DAEMONS:
                 _launch(places, daemon, programs)
         except BaseException:
             _bring_down(places)
@@ -185,12 +196,9 @@ def _runs(places: Places, daemon: Daemon) -> bool:
     """Say whether the process in the pid file exists; before the file does, it is starting."""
     try:
         pid = int(places.pid(daemon).read_text())
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
     except (FileNotFoundError, ValueError):
         return True
-    return True
+    return engine_remains.lives(pid)
 
 
 def _failure(places: Places, daemon: Daemon, problem: str) -> EngineError:
@@ -206,10 +214,10 @@ def _failure(places: Places, daemon: Daemon, problem: str) -> EngineError:
 
 def _bring_down(places: Places) -> None:
     """End everything in order, then whatever did not obey."""
+    # No program is run here: after Ctrl-C none can be.
     _end_containers(places)
-    for daemon in ("dockerd", "containerd"):
-        if places.pid(daemon).exists():
-            run(engine_config.stop_argv(places, daemon), timeout=_COMMAND_SECONDS, check=False)
+    for daemon in reversed(DAEMONS):
+        engine_remains.terminate(places, daemon)
     engine_remains.clear(places)
     binfmt.unregister(_entry(places))
     if (places.run / _BINFMT_MOUNTED).exists():

@@ -21,6 +21,7 @@ LAST_LINES = 30
 
 _running: set[subprocess.Popen[str]] = set()
 _running_guard = threading.Lock()
+_closed = threading.Event()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +123,10 @@ def failure(completed: Completed) -> ProcessError:
     )
 
 
-def end_all() -> None:
-    """End every program that is still running: what Ctrl-C in the main thread calls."""
+def shut_down() -> None:
+    """End every program that still runs, and start no other: what Ctrl-C leads to."""
     with _running_guard:
+        _closed.set()
         processes = tuple(_running)
     for process in processes:
         _end(process)
@@ -132,13 +134,17 @@ def end_all() -> None:
 
 def _start(words: tuple[str, ...], **options: Any) -> subprocess.Popen[str]:
     """Start a program in a process group of its own, so that all of it can be ended."""
-    try:
-        process: subprocess.Popen[str] = subprocess.Popen(words, start_new_session=True, **options)
-    except OSError as error:
-        raise ProcessError(
-            f"cannot start {words[0]}: {error.strerror}", remedy="install it, or put it on PATH"
-        ) from error
     with _running_guard:
+        if _closed.is_set():
+            raise ProcessError(f"not started, since the run was interrupted: {words[0]}")
+        try:
+            process: subprocess.Popen[str] = subprocess.Popen(
+                words, start_new_session=True, **options
+            )
+        except OSError as error:
+            raise ProcessError(
+                f"cannot start {words[0]}: {error.strerror}", remedy="install it, or put it on PATH"
+            ) from error
         _running.add(process)
     return process
 

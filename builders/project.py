@@ -7,11 +7,8 @@ from pathlib import Path
 
 from builders import matrix
 from builders.matrix import Matrix
+from builders.paths import ROOT
 from builders.store import Store, cache_directory
-
-ROOT = Path(__file__).resolve().parent.parent
-"""The checkout that this package is part of."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
@@ -38,9 +35,9 @@ class Project:
         return self.root / "dist" / "verdicts"
 
     @property
-    def logs(self) -> Path:
-        """Where the logs of failed cells are kept."""
-        return self.root / "dist" / "logs"
+    def records(self) -> Path:
+        """Where each cell's smoke tests leave their facts, results and logs."""
+        return self.root / "dist" / "records"
 
     @property
     def publication(self) -> Path:

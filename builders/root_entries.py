@@ -17,13 +17,11 @@ from builders.deb import Deb
 from builders.errors import ArchiveError
 from builders.layer import ROOT, Kind, Member
 
-EVERY_MACHINE = "all"
-"""The architecture of a package that holds nothing for a particular machine."""
-
+_EVERY_MACHINE = "all"  # the architecture of a package without programs
 _MADE_HERE = "equivec"
 _WHITEOUT = ".wh."
 _MOST_LINKS = 40
-_REMEDY = "do not use this package: take another version, or leave it out of images/base"
+_REMEDY = "take another version of the package, or mend packages.txt or prune.txt in images/base"
 
 
 def _nothing() -> Iterable[bytes]:
@@ -82,7 +80,7 @@ def merged(packages: Iterable[Deb], *, architecture: str, prune: Sequence[str]) 
     entries = pruned(entries, prune)
     for path, entry in _made(entries, certificates, by_name):
         _add(entries, path, entry)
-    for path in tuple(entries):
+    for path in sorted(entries):
         _check(entries, path)
     return entries
 
@@ -106,7 +104,7 @@ def pruned(entries: Mapping[str, Entry], patterns: Sequence[str]) -> dict[str, E
 def _by_name(packages: Iterable[Deb], architecture: str) -> dict[str, Deb]:
     found: dict[str, Deb] = {}
     for package in sorted(packages, key=lambda package: package.name):
-        if package.architecture not in (architecture, EVERY_MACHINE):
+        if package.architecture not in (architecture, _EVERY_MACHINE):
             raise _refusal(package.name, f"is for {package.architecture}, not {architecture}")
         if package.name in found:
             raise _refusal(package.name, "is there twice")

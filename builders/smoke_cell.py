@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import posixpath
-from pathlib import Path
+import re
+import zipfile
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from builders.errors import SmokeError
+from builders.wheel_lock import WheelLock
 
 ENGINE_PATHS = (
     "/.dockerenv",
@@ -21,7 +26,17 @@ ENGINE_PATHS = (
     "/sys",
     "/usr/sbin/docker-init",
 )
-"""What the engine itself puts into every container: the init and mount points."""
+"""What the engine puts into every container: the init and mount points."""
+
+
+SITE = "/usr/local/lib/python3.11/dist-packages"
+"""Where wheels are unpacked in the image."""
+
+SHELL = "/usr/bin/sh"
+"""Where a shell is mounted into the container: testinfra needs one, the image has none."""
+
+CORPUS = "/corpus.jsonl"
+"""Where the texts to embed are mounted into the container."""
 
 
 class SmokeWheel(BaseModel):
@@ -51,27 +66,56 @@ class SmokeCell(BaseModel):
     wheels: tuple[SmokeWheel, ...] = Field(min_length=1)
     libraries: tuple[str, ...]
     """Absolute paths in the image of the shared libraries that the wheels brought."""
-    mounts: tuple[str, ...]
-    """What the tests themselves mount into the container, by the paths there."""
     seconds: int = Field(gt=0)
     """Time limit of one command in the container."""
 
     @property
-    def execution(self) -> str:
+    def execution(self) -> Literal["native", "emulated"]:
         """How its container runs on this host."""
         return "emulated" if self.emulated else "native"
 
-    def unexplained(self, paths: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of a container's changed paths that neither engine nor tests mounted.
 
-        The directories above a mount point count as changed too.
-        """
-        explained = {*ENGINE_PATHS, *self.mounts}
-        for path in (*ENGINE_PATHS, *self.mounts):
-            while path != "/":
-                path = posixpath.dirname(path)  # noqa: PLW2901 (up to the root)
-                explained.add(path)
-        return tuple(path for path in paths if path not in explained)
+def wheels(lock: WheelLock, prune: Sequence[str]) -> tuple[SmokeWheel, ...]:
+    """Return what must be installed by a lock, with the modules that the image does not leave out.
+
+    Args:
+        lock: The wheels.
+        prune: The backend's prune list: glob patterns relative to the site directory.
+    """
+    return tuple(
+        SmokeWheel(
+            name=wheel.name,
+            version=wheel.version,
+            modules=tuple(name for name in wheel.contents.names if not _is_left_out(name, prune)),
+        )
+        for wheel in lock.wheels
+    )
+
+
+def libraries(directory: Path, prune: Sequence[str]) -> tuple[str, ...]:
+    """Return where the image has the shared libraries of wheels, extension modules among them.
+
+    Args:
+        directory: Holds the wheels.
+        prune: As for `wheels`.
+    """
+    found = []
+    for file in sorted(directory.glob("*.whl")):
+        with zipfile.ZipFile(file) as archive:
+            found += [
+                match["path"] for name in archive.namelist() if (match := _LIBRARY.fullmatch(name))
+            ]
+    return tuple(f"{SITE}/{path}" for path in found if not _matches(path, prune))
+
+
+def unexplained(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return those of a container's changed paths that no mount explains.
+
+    The directories above a mount point count as changed too.
+    """
+    mounts = [PurePosixPath(path) for path in (*ENGINE_PATHS, SHELL, CORPUS)]
+    explained = {*mounts, *(parent for mount in mounts for parent in mount.parents)}
+    return tuple(path for path in paths if PurePosixPath(path) not in explained)
 
 
 def read(path: Path) -> SmokeCell:
@@ -88,3 +132,18 @@ def read(path: Path) -> SmokeCell:
             where=str(path),
             remedy="`nox -s smoke` writes this file beside the log of its container",
         ) from error
+
+
+_LIBRARY = re.compile(
+    r"([^/]+\.data/(purelib|platlib)/)?(?P<path>(?![^/]+\.data/).+\.so(\.[0-9]+)*)"
+)
+"""A shared library in a wheel, and its path below the site directory."""
+
+
+def _is_left_out(module: str, prune: Sequence[str]) -> bool:
+    path = module.replace(".", "/")
+    return _matches(f"{path}.py", prune) or _matches(f"{path}/__init__.py", prune)
+
+
+def _matches(path: str, prune: Sequence[str]) -> bool:
+    return any(fnmatchcase(path, pattern) for pattern in prune)

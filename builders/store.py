@@ -140,19 +140,32 @@ class Store:
         if path.is_dir():
             return path
         with self.exclusive(f"{kind}-{digest}"):
-            if path.is_dir():
-                return path
-            unfinished = folder / f".{digest}"
-            with usable(self.cache):
-                remove_tree(unfinished)  # of a run that was killed
-                unfinished.mkdir(parents=True)
-            try:
-                make(unfinished)
-                unfinished.rename(path)
-            except BaseException:
-                remove_tree(unfinished)
-                raise
+            if not path.is_dir():
+                self._make(path, make)
         return path
+
+    def rederived(self, kind: str, digest: str, make: Callable[[Path], None]) -> Path:
+        """Return the directory that `make` fills, made now, whether it was there or not."""
+        path = self.cache / "derived" / kind / digest
+        with self.exclusive(f"{kind}-{digest}"):
+            self._make(path, make)
+        return path
+
+    def _make(self, path: Path, make: Callable[[Path], None]) -> None:
+        """Fill a directory, and put it in the place of what is there."""
+        unfinished, replaced = path.with_name(f".{path.name}"), path.with_name(f".{path.name}.old")
+        with usable(self.cache):
+            for leftover in (unfinished, replaced):  # of a run that was killed
+                remove_tree(leftover)
+            unfinished.mkdir(parents=True)
+        try:
+            make(unfinished)
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(replaced)
+            unfinished.rename(path)
+        finally:
+            for leftover in (unfinished, replaced):
+                remove_tree(leftover)
 
     @contextlib.contextmanager
     def exclusive(self, name: str) -> Iterator[None]:

@@ -65,6 +65,6 @@ def bundle(certificates: Iterable[bytes]) -> bytes:
         raise ArchiveError(
             "the packages hold no certificates, or one that is not in PEM form",
             where=CERTIFICATES,
-            remedy="keep ca-certificates in images/base/packages.txt",
+            remedy="name ca-certificates in images/base/packages.txt",
         )
     return b"".join(parts)

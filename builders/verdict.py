@@ -10,8 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from builders.check import Check
 from builders.errors import PublicationError
 from builders.files import write_atomically
+from builders.store import Store
 
 SCHEMA_VERSION = 1
+
+_KEPT = "verdict.json"
 
 
 class _Statement(BaseModel):
@@ -54,7 +57,7 @@ class Environment(_Statement):
 class Verdict(_Statement):
     """Every check on one image digest, with figures and limits."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     cell: str
     backend: str
     model: str
@@ -80,6 +83,24 @@ def write(verdict: Verdict, directory: Path) -> Path:
     path = directory / f"{verdict.cell}.json"
     write_atomically(path, verdict.model_dump_json(indent=2).encode() + b"\n")
     return path
+
+
+def keep(verdict: Verdict, store: Store, key: str) -> None:
+    """Keep a passing verdict under the digest of all that it depends on, for later runs."""
+    if verdict.passed:
+        store.derived(
+            "verdicts", key.removeprefix("sha256:"), lambda place: _write_kept(verdict, place)
+        )
+
+
+def find(store: Store, key: str) -> Verdict | None:
+    """Return the passing verdict that was kept under a key; None if there is none."""
+    path = store.cache / "derived" / "verdicts" / key.removeprefix("sha256:") / _KEPT
+    return read(path) if path.exists() else None
+
+
+def _write_kept(verdict: Verdict, directory: Path) -> None:
+    (directory / _KEPT).write_text(verdict.model_dump_json(), encoding="utf-8")
 
 
 def read(path: Path) -> Verdict:

@@ -86,7 +86,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: Annotated[str, StringConstraints(pattern=f"^{_FILE_NAME.pattern}$")]
-    size: int = Field(gt=0)
+    size: int = Field(gt=0, strict=True)
     contents: Contents
 
 

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import certifi
 import httpx
 import pytest
 
 from builders import download, transfer
 from builders.download import NotServedError, fetch
 from builders.errors import FetchError
+from builders.pip_settings import PipSettings
 from builders.store import Store
 from builders.transfer import Item, retry_after
 
@@ -101,6 +103,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(transfer, "FIRST_DELAY", 0.0)
 
 
@@ -282,4 +285,42 @@ def test_ctrl_c_ends_at_once_and_keeps_what_arrived(mirror: Mirror, store: Store
 
 def test_a_missing_bundle_of_certificates_is_named(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="PIP_CERT"):
-        download.trust(tmp_path / "none.pem")
+        download.trust(PipSettings(certificate=str(tmp_path / "none.pem")))
+
+
+def test_pip_s_bundle_is_all_that_is_trusted(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text(Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")[0])
+    with bundle.open("a") as file:
+        file.write("-----END CERTIFICATE-----\n")
+    context = download.trust(PipSettings(certificate=str(bundle)))
+    assert len(context.get_ca_certs()) == 1
+    assert len(download.trust(PipSettings()).get_ca_certs()) > 1
+
+
+def test_downloads_go_through_pip_s_proxy(mirror: Mirror, store: Store) -> None:
+    # The mirror as a proxy: it is asked for a URL of a host that does not exist.
+    item = Item(
+        name="a",
+        url="http://nowhere.invalid/a.whl",
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        size=len(CONTENT),
+    )
+    proxy = f"http://127.0.0.1:{mirror.server_port}"
+    fetch([item], store, settings=PipSettings(proxy=proxy))
+    assert stored(store, item) == CONTENT
+
+
+def test_measures_what_no_lock_knows_yet(mirror: Mirror, tmp_path: Path) -> None:
+    path = tmp_path / "a.whl"
+    path.write_bytes(b"four")
+    urls = [mirror.item().url, path.as_uri(), str(path)]
+    assert download.measure(urls) == (len(CONTENT), 4, 4)
+
+
+def test_a_size_that_is_not_told_is_an_error(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.statuses = [(404, "")]
+    with pytest.raises(FetchError, match=r"a\.whl"):
+        download.measure([mirror.item().url])
+    with pytest.raises(FetchError, match=r"none\.whl"):
+        download.measure([(tmp_path / "none.whl").as_uri()])

@@ -16,7 +16,9 @@ from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 from builders import elf
 from builders.elf import Elf
 from builders.errors import ArchiveError
-from tests.unit.sample_elf import HEADER, elf_file
+from tests.unit.elf_samples import elf_file
+
+HEADER = struct.Struct("<4sBBB9xHHIQQQIHHHHHH")
 
 
 def program(*, machine: int = 62, bits: int = 2, order: int = 1) -> bytes:
@@ -94,17 +96,17 @@ def test_reads_only_the_machine_of_a_32_bit_file() -> None:
 
 def test_reads_everything_without_section_headers() -> None:
     content = elf_file(
-        "arm64",
-        soname="libx.so.1",
+        machine="arm64",
+        interpreter="/lib/ld-linux-aarch64.so.1",
         needed=["libc.so.6", "libm.so.6"],
         rpath="$ORIGIN/../x.libs:/opt/lib",
         runpath="$ORIGIN",
-        versions_needed=["GLIBC_2.34", "GLIBC_2.17"],
-        versions_defined=["X_1", "X_2"],
+        asks_for=["GLIBC_2.34", "GLIBC_2.17"],
+        defines=["X_1", "X_2"],
     )
     assert elf.read(io.BytesIO(content)) == Elf(
         machine="arm64",
-        soname="libx.so.1",
+        interpreter="/lib/ld-linux-aarch64.so.1",
         needed=("libc.so.6", "libm.so.6"),
         rpath=("$ORIGIN/../x.libs", "/opt/lib"),
         runpath=("$ORIGIN",),

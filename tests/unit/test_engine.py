@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from builders import engine, private_engine
+from builders import engine
 from builders.engine import parse_builder
 from builders.errors import EngineError
 
@@ -40,11 +41,10 @@ def test_a_builder_that_says_nothing_runs_nothing() -> None:
 
 
 @pytest.fixture
-def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mapping[str, str]:
+def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv(engine.ENGINE_VARIABLE, raising=False)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    return {}
 
 
 def find(cache: Path, named: str) -> None:
@@ -54,8 +54,8 @@ def find(cache: Path, named: str) -> None:
 def test_without_docker_or_root_it_says_what_to_do(
     nothing_installed: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(private_engine.sys, "platform", "linux")
-    monkeypatch.setattr(private_engine.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(EngineError, match="no Docker command line") as caught:
         find(tmp_path, "auto")
     assert "a private engine needs root" in caught.value.problem

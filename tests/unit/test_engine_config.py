@@ -68,12 +68,6 @@ def test_daemons_are_started_in_the_background(own: Places) -> None:
     assert containerd[-2:] == ("--config", str(own.root / "containerd.toml"))
 
 
-def test_only_the_daemon_is_stopped_by_its_pid_file(own: Places) -> None:
-    argv = engine_config.stop_argv(own, "dockerd")
-    assert argv[argv.index("--pidfile") + 1] == str(own.run / "dockerd.pid")
-    assert argv[argv.index("--name") + 1] == "dockerd"
-
-
 def test_daemons_do_not_talk_to_a_service_manager() -> None:
     inherited = {"NOTIFY_SOCKET": "/run/x", "LISTEN_FDS": "3", "HTTP_PROXY": "p", "PATH": "/bin"}
     environment = engine_config.daemon_environment(inherited, Path("/p"))

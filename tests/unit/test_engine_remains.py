@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builders import engine_remains
-from builders.engine_config import Places, places
+from builders.engine_config import Places
 
 CONTAINER = (
     "611 412 0:57 / / rw,relatime - overlay overlay "
@@ -28,20 +28,6 @@ def test_a_containers_root_tells_whose_it_is() -> None:
 
 def test_an_overlay_elsewhere_than_the_root_tells_nothing() -> None:
     assert not engine_remains.rooted_in(CONTAINER.replace(" / / ", " / /mnt "), Path("/c/engine"))
-
-
-def test_mount_points_come_deepest_first() -> None:
-    text = "\n".join(
-        f"{number} 1 0:1 / {point} rw - tmpfs tmpfs rw"
-        for number, point in enumerate(
-            ["/", "/c/engine", r"/c/engine/a\040b/deep", "/c/engine2", "/run/x/netns/1"]
-        )
-    )
-    assert engine_remains.mount_points(text, [Path("/c/engine"), Path("/run/x")]) == (
-        Path("/c/engine/a b/deep"),
-        Path("/run/x/netns/1"),
-        Path("/c/engine"),
-    )
 
 
 @pytest.fixture
@@ -89,6 +75,18 @@ def test_processes_are_ended() -> None:
     engine_remains.end([child.pid])
     assert child.wait(1) == -9
     engine_remains.end([child.pid])  # ended already
+
+
+def test_a_stale_pid_file_ends_nobody(own: Places) -> None:
+    own.run.mkdir()
+    engine_remains.terminate(own, "dockerd")  # there is none
+    own.pid("dockerd").write_text("")
+    engine_remains.terminate(own, "dockerd")
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as bystander:
+        own.pid("dockerd").write_text(f"{bystander.pid}\n")
+        engine_remains.terminate(own, "dockerd")
+        assert bystander.poll() is None
+        bystander.kill()
 
 
 def test_directories_that_the_daemons_made_are_removed(

@@ -10,7 +10,7 @@ import onnx
 import onnx.numpy_helper
 import pytest
 
-from builders import fixture
+from builders import fixture, matrix
 from builders.errors import ModelError
 from builders.fixture_architecture import tensors
 from tests.unit.exact import read_safetensors
@@ -102,12 +102,17 @@ def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
         fixture.source_digests("zzz")
 
 
-def test_recipes() -> None:
-    nomic, bert = fixture.fixture("fixture-768"), fixture.fixture("fixture-bert-384")
+def test_matrix_yaml_declares_the_fixtures_as_they_are() -> None:
+    models = matrix.load(Path(__file__).parents[2] / "matrix.yaml").models
 
-    assert (nomic.dimension, nomic.max_tokens, nomic.pooling) == (768, 2048, "mean")
-    assert (bert.dimension, bert.max_tokens, bert.pooling) == (384, 512, "cls")
-    assert nomic.prompts["query"] == "search_query: "
-    assert {nomic.licence, bert.licence} == {"Apache-2.0"}
-    assert nomic.normalize
-    assert bert.normalize
+    assert set(SMALL) <= set(models)
+    for name in SMALL:
+        declared, made = models[name], fixture.fixture(name)
+        digests = fixture.SourceDigests(weights=declared.weights, tokenizer=declared.tokenizer)
+
+        assert digests == fixture.source_digests(name)
+        assert (declared.dimension, declared.max_tokens) == (made.dimension, made.max_tokens)
+        assert (declared.pooling, declared.normalize) == (made.pooling, True)
+        assert declared.prompts == made.prompts
+        assert declared.licence == made.licence
+        assert set(declared.formats) <= set(get_args(fixture.Format))

@@ -12,6 +12,7 @@ from builders.indexes import (
     Candidate,
     Indexes,
     NoSolutionError,
+    closest,
     compile_command,
     compile_failure,
     parse_pylock,
@@ -104,6 +105,18 @@ def test_reads_a_pylock() -> None:
     )
 
 
+def test_of_several_wheels_the_closest_is_chosen() -> None:
+    pylock = (
+        '[[packages]]\nname = "x"\nversion = "1"\nwheels = [\n'
+        '{ url = "https://f.example/x-1-py3-none-any.whl", hashes = { sha256 = "any" } },\n'
+        '{ url = "https://f.example/x-1-cp310-abi3-manylinux2014_aarch64.whl" },\n]\n'
+    )
+    candidates = parse_pylock(pylock)
+    assert [candidate.sha256 for candidate in candidates] == ["any", ""]
+    assert closest(candidates, "linux/arm64") == candidates[1]
+    assert closest(candidates, "linux/amd64") == candidates[0]
+
+
 def test_a_private_index_s_user_is_the_user_of_its_files() -> None:
     idna, torch = parse_pylock(PYLOCK, credentials=["https://ada:s%40@files.example/simple", ""])
     assert idna.url == "https://ada:s%40@files.example/p/idna-3.20-py3-none-any.whl"
@@ -111,7 +124,7 @@ def test_a_private_index_s_user_is_the_user_of_its_files() -> None:
 
 
 def test_a_requirement_that_is_no_wheel_of_an_index_is_refused() -> None:
-    with pytest.raises(LockError, match="x is not one wheel"):
+    with pytest.raises(LockError, match="x is not a wheel"):
         parse_pylock('[[packages]]\nname = "x"\nversion = "1"\ndirectory = { path = "." }\n')
 
 

@@ -17,9 +17,9 @@ def test_a_layout_is_streamed_under_another_name(tmp_path: Path) -> None:
     archive = b"".join(stream(image, "equivec/untested:x"))
     with tarfile.open(fileobj=io.BytesIO(archive)) as reader:
         members = {
-            member.name: file.read()
+            member.name: content.read()
             for member in reader.getmembers()
-            if (file := reader.extractfile(member)) is not None
+            if (content := reader.extractfile(member)) is not None
         }
     (described,) = json.loads(members.pop("index.json"))["manifests"]
     assert described["digest"] == image.manifest_digest

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import engine_config, private_engine
+from builders import engine_config, host, private_engine
 from builders.engine_config import Places
 from builders.errors import EngineError
 
@@ -74,7 +74,7 @@ def test_on_a_mac_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_on_another_machine_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(private_engine.host, "current", lambda: "linux/riscv64")
+    monkeypatch.setattr(host, "current", lambda: "linux/riscv64")
     assert "no private engine can be made on riscv64" in private_engine.reasons_against()
     with pytest.raises(EngineError, match="riscv64"):
         private_engine._recipe()

@@ -55,7 +55,8 @@ def test_a_program_that_hangs_is_ended_with_its_children() -> None:
     assert_gone(int(lines[0]))
 
 
-def test_end_all_ends_what_another_thread_runs() -> None:
+def test_shutting_down_ends_what_another_thread_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_closed", threading.Event())
     lines: list[str] = []
     code = "import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(600)"
     thread = threading.Thread(
@@ -65,11 +66,13 @@ def test_end_all_ends_what_another_thread_runs() -> None:
     while not lines:
         time.sleep(0.01)
 
-    process.end_all()
+    process.shut_down()
     thread.join(20)
 
     assert not thread.is_alive()
     assert_gone(int(lines[0]))
+    with pytest.raises(ProcessError, match="interrupted"):
+        process.run(["true"])
 
 
 def test_a_background_program_ends_with_its_block() -> None:

@@ -13,7 +13,7 @@ import pytest
 from builders import wheel
 from builders.errors import ArchiveError
 from builders.wheel import Contents, distribution, importable_names, inspect
-from tests.unit.sample_elf import elf_file
+from tests.unit.elf_samples import elf_file
 
 MACH_O = struct.pack("<II", 0xFEEDFACF, 0x0100000C)
 
@@ -38,8 +38,8 @@ def test_a_label_of_any_hides_no_machine_code(tmp_path: Path) -> None:
 
 def test_the_newest_symbol_versions_of_all_files(tmp_path: Path) -> None:
     members = {
-        "x/a.so": elf_file("arm64", versions_needed=["GLIBC_2.17", "GLIBCXX_3.4.9"]),
-        "x.libs/libb.so.1": elf_file("arm64", versions_needed=["GLIBC_2.34", "GLIBCXX_3.4.21"]),
+        "x/a.so": elf_file(machine="arm64", asks_for=["GLIBC_2.17", "GLIBCXX_3.4.9"]),
+        "x.libs/libb.so.1": elf_file(machine="arm64", asks_for=["GLIBC_2.34", "GLIBCXX_3.4.21"]),
         "x/__init__.py": b"",
     }
     assert inspect(make(tmp_path, members)) == Contents(
@@ -107,7 +107,7 @@ def test_a_truncated_wheel_is_an_error_under_the_name_it_is_called(tmp_path: Pat
 def test_an_altered_member_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x-1-py3-none-any.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("x.so", elf_file(soname="one"))
+        archive.writestr("x.so", elf_file(needed=["one"]))
     path.write_bytes(path.read_bytes().replace(b"one\0", b"two\0"))
     with pytest.raises(ArchiveError, match="CRC"):
         inspect(path)
@@ -115,4 +115,4 @@ def test_an_altered_member_is_an_error(tmp_path: Path) -> None:
 
 def test_a_malformed_library_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"x/bad\.so: a malformed ELF file"):
-        inspect(make(tmp_path, {"x/bad.so": elf_file(soname="x")[:100]}))
+        inspect(make(tmp_path, {"x/bad.so": elf_file(needed=["x"])[:100]}))

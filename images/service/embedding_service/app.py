@@ -123,7 +123,10 @@ def create_app(embedder: Embedder) -> FastAPI:
     )
     async def embed(request: EmbedRequest) -> EmbedAnswer:
         """Embed one text; a text longer than the model takes is refused, never cut."""
-        vector = await asyncio.wrap_future(embedder.submit(request.text))
+        try:
+            vector = await asyncio.wrap_future(embedder.submit(request.text))
+        except asyncio.CancelledError as error:  # the grace after SIGTERM is over
+            raise NotReadyError("the service is stopping") from error
         return EmbedAnswer(embedding=vector.tolist(), model=recipe.name, dimension=recipe.dimension)
 
     _answer_errors(app)
@@ -132,8 +135,8 @@ def create_app(embedder: Embedder) -> FastAPI:
 
 def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(NotReadyError)
-    async def not_ready(_: Request, __: NotReadyError) -> JSONResponse:
-        problem = Problem(code="model_loading", message="the model is still loading")
+    async def not_ready(_: Request, error: NotReadyError) -> JSONResponse:
+        problem = Problem(code="not_ready", message=str(error))
         return _answer(503, problem, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     @app.exception_handler(TooLongError)

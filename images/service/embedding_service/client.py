@@ -6,6 +6,7 @@ It runs inside the container too (`docker exec`): the containers have no network
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -74,13 +75,14 @@ def wait_until_ready(port: int, timeout: float) -> dict[str, Any]:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            answer = _ask(_connection(port), "GET", "/health")
+            with _connection(port) as connection:
+                health = _health(connection)
         except ServerAnswerError as error:
             found = str(error)
         else:
-            if answer.status == http.HTTPStatus.OK and answer.content["embedding_model_loaded"]:
-                return answer.content
-            found = f"/health answers {answer.status}: {json.dumps(answer.content)}"
+            if health["embedding_model_loaded"]:
+                return health
+            found = f"/health says {json.dumps(health)}"
         if time.monotonic() > deadline:
             raise ServerAnswerError(f"not ready after {timeout:g} s: {found}")
         time.sleep(POLL_SECONDS)
@@ -93,16 +95,15 @@ def embed_corpus(port: int, texts: Sequence[Text]) -> VectorDocument:
         ServerAnswerError: There is no answer, or another than 200; the message holds the text's
             id.
     """
-    connection = _connection(port)
-    health = _ask(connection, "GET", "/health").content
     vectors: dict[str, str] = {}
-    for text in texts:
-        answer = _ask(connection, "POST", "/embed", json.dumps({"text": text.text}))
-        if answer.status != http.HTTPStatus.OK:
-            raise ServerAnswerError(f"text {text.id!r}: {answer.status} {answer.content}")
-        values = answer.content["embedding"]
-        vectors[text.id] = document.encoded(struct.pack(f"<{len(values)}f", *values))
-    connection.close()
+    with _connection(port) as connection:
+        health = _health(connection)
+        for text in texts:
+            answer = _ask(connection, "POST", "/embed", json.dumps({"text": text.text}))
+            if answer.status != http.HTTPStatus.OK:
+                raise ServerAnswerError(f"text {text.id!r}: {answer.status} {answer.content}")
+            values = answer.content["embedding"]
+            vectors[text.id] = document.encoded(struct.pack(f"<{len(values)}f", *values))
     return VectorDocument(
         backend=health["backend"],
         libraries=health["libraries"],
@@ -122,9 +123,19 @@ class _Answer:
     content: dict[str, Any]
 
 
-def _connection(port: int) -> http.client.HTTPConnection:
+def _connection(port: int) -> contextlib.closing[http.client.HTTPConnection]:
     # Not urllib: it would ask a proxy from the environment for 127.0.0.1.
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
+    return contextlib.closing(connection)
+
+
+def _health(connection: http.client.HTTPConnection) -> dict[str, Any]:
+    answer = _ask(connection, "GET", "/health")
+    if answer.status != http.HTTPStatus.OK or "embedding_model_loaded" not in answer.content:
+        raise ServerAnswerError(
+            f"127.0.0.1:{connection.port} is no embedding service: /health answers {answer.status}"
+        )
+    return answer.content
 
 
 def _ask(
@@ -134,11 +145,12 @@ def _ask(
     try:
         connection.request(method, path, body=body, headers=headers)
         response = connection.getresponse()
-        return _Answer(status=response.status, content=json.loads(response.read()))
+        content = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise ServerAnswerError(
             f"no answer from 127.0.0.1:{connection.port}: {type(error).__name__}: {error}"
         ) from error
+    return _Answer(status=response.status, content=content)
 
 
 if __name__ == "__main__":

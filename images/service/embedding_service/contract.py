@@ -81,8 +81,15 @@ def backend_class() -> type[Backend]:
 
 
 def library_versions(backend: type[Backend]) -> dict[str, str]:
-    """Return the installed version of each distribution that the backend names."""
-    return {name: importlib.metadata.version(name) for name in backend.libraries}
+    """Return the installed version of each distribution that the backend names.
+
+    Raises:
+        ModelError: One is not installed.
+    """
+    try:
+        return {name: importlib.metadata.version(name) for name in backend.libraries}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ModelError(f"backend {backend.name} needs {error.name}: not installed") from error
 
 
 def load(model_dir: Path, recipe: Recipe, backend: type[Backend], settings: Settings) -> Backend:

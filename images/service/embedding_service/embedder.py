@@ -92,7 +92,7 @@ class Embedder:
             NotReadyError: The model is still loading.
         """
         if not self.is_ready:
-            raise NotReadyError
+            raise NotReadyError("the model is still loading")
         work = _Work(text=text, vector=Future())
         self._queue.put(work)
         return work.vector

@@ -34,7 +34,7 @@ class ServerAnswerError(StartError):
 
 
 class NotReadyError(Exception):
-    """The model is not loaded yet; ask again later."""
+    """The model is not loaded yet, or no longer; ask again later, or elsewhere."""
 
 
 class EmbeddingError(Exception):

@@ -16,7 +16,7 @@ from embedding_service.app import create_app
 from embedding_service.embedder import Embedder
 from embedding_service.settings import Settings
 
-GRACE_SECONDS = 8
+GRACE_SECONDS = 7
 """How long answers in flight may take after SIGTERM: `docker stop` kills after 10."""
 
 logger = logging.getLogger(__name__)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -144,3 +145,37 @@ def test_it_starts_quietly_on_the_cpu_and_reports_to_nobody(tmp_path: Path, home
     assert threads == 0  # neither telemetry's, nor the tokenizer's, nor waiting ones
     assert providers == ["CPUExecutionProvider"]
     assert not list((tmp_path / "home").iterdir())
+
+
+IMPORTED = """
+import json, sys
+from pathlib import Path
+import embedding_service.server, embedding_service.vectors, embedding_service.client
+from backend import Backend
+from embedding_service.settings import Settings
+Backend.load(Path(sys.argv[1]), Settings.from_environment({})).embed(["alpha"])
+files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+maps = Path("/proc/self/maps")
+if maps.exists():
+    files |= {line.split()[-1] for line in maps.read_text().splitlines()}
+print(json.dumps(sorted(file for file in files if file)))
+"""
+
+
+def test_nothing_that_the_image_leaves_out_is_used(tmp_path: Path) -> None:
+    lines = (ONNXRUNTIME / "prune.txt").read_text(encoding="utf-8").splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    probe = subprocess.run(
+        [sys.executable, "-c", IMPORTED, str(write_model(tmp_path / "model"))],
+        env=environment(tmp_path / "model"),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    used = {file.partition("/site-packages/")[2] for file in json.loads(probe.stdout)}
+    assert {"numpy/__init__.py", "fastapi/__init__.py", "tokenizers/__init__.py"} <= used
+    assert any(fnmatchcase(file, "onnxruntime/capi/onnxruntime_pybind11_state*") for file in used)
+    assert [
+        file for file in sorted(used) if any(fnmatchcase(file, pattern) for pattern in patterns)
+    ] == []

@@ -34,6 +34,10 @@ class Lengths:
         pass
 
 
+class Lacks(Lengths):
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "no-such-library")
+
+
 class Leaks(Lengths):
     def embed(self, inputs: Sequence[str]) -> Vectors:
         raise ValueError(f"cannot embed {inputs}")
@@ -103,3 +107,8 @@ def test_a_model_of_its_recipe_is_loaded(model: Path, raw: Recipe) -> None:
 
 def test_the_versions_are_those_installed() -> None:
     assert contract.library_versions(Lengths) == {"numpy": np.__version__}
+
+
+def test_a_library_that_is_not_installed_is_named() -> None:
+    with pytest.raises(ModelError, match="backend lengths needs no-such-library: not installed"):
+        contract.library_versions(Lacks)

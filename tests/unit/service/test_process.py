@@ -134,7 +134,10 @@ def test_while_the_model_loads_health_is_degraded_and_embed_says_when_to_retry(
         refused = service.embed("alpha")
         assert refused.status == 503
         assert refused.headers["retry-after"] == "1"
-        assert refused.content["error"]["code"] == "model_loading"
+        assert refused.content["error"] == {
+            "code": "not_ready",
+            "message": "the model is still loading",
+        }
         (slow / "gate").touch()
         service.wait_for_health("healthy")
         assert service.embed("alpha").status == 200

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import platform
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -83,9 +85,11 @@ def test_the_client_writes_the_very_same_document(
     model = directory / "model"
     waited = run("embedding_service.client", "wait", model=model, settings=port)
     assert waited.returncode == 0, waited.stderr
+    assert waited.stderr == ""
     assert json.loads(waited.stdout)["status"] == "healthy"
     asked = run("embedding_service.client", "embed", *corpus, model=model, settings=port)
     assert asked.returncode == 0, asked.stderr
+    assert asked.stderr == ""
     output = tmp_path / "vectors.json"
     made = run(
         *("embedding_service.vectors", *corpus, "--batch-size", "1", "--output", output),
@@ -172,5 +176,40 @@ def test_waiting_for_a_model_that_never_loads_says_what_was_seen(
             settings={"EMBEDDING_SERVER_PORT": str(service.port)},
         )
     assert waited.returncode == 5
-    assert "not ready after 0.2 s: /health answers 200" in waited.stderr
+    assert "not ready after 0.2 s: /health says {" in waited.stderr
     assert '"embedding_model_loaded": false' in waited.stderr
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Some other service, which answers JSON to everything."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("command", [["wait", "--timeout", "0.2"], ["embed", "--corpus", "corpus"]])
+def test_another_service_on_the_port_is_told_apart(
+    directory: Path, tmp_path: Path, command: list[str]
+) -> None:
+    corpus = tmp_path / "corpus"
+    write_corpus(corpus, TEXTS)
+    with HTTPServer(("127.0.0.1", 0), Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            asked = run(
+                "embedding_service.client",
+                *(corpus if word == "corpus" else word for word in command),
+                model=directory / "model",
+                settings={"EMBEDDING_SERVER_PORT": str(server.server_port)},
+            )
+        finally:
+            server.shutdown()
+            thread.join()
+    assert asked.returncode == 5
+    assert f"127.0.0.1:{server.server_port} is no embedding service" in asked.stderr

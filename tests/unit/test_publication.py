@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import PublicationError
-from builders.publish import PassedImage, publish, published_digest
+from builders.publication import PassedImage, publish, published_digest
 
 
 def make_image(directory: Path, platform: str, content: bytes = b"layer") -> PassedImage:

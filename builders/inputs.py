@@ -1,0 +1,163 @@
+"""The fetch stage: every locked byte that the cells need, and what is unpacked from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders import (
+    deb,
+    debian_lock,
+    download,
+    indexes,
+    layout,
+    list_file,
+    mirrors,
+    rootfs,
+    wheel_lock,
+)
+from builders.apt import DebianPackage
+from builders.debian_lock import DebianLock
+from builders.errors import FetchError
+from builders.files import digest_of, sha256_of
+from builders.image import Root, Wheels
+from builders.project import Project
+from builders.transfer import Item
+from builders.wheel_lock import WheelLock
+
+SHELL = "bin/busybox"
+"""The member of busybox-static that the smoke tests mount: testinfra needs a shell."""
+
+_ROOT_CODE = ("deb.py", "root_entries.py", "rootfs.py", "system_files.py")
+"""What a root file system depends on beside its packages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """Which locks are to be fetched.
+
+    Attributes:
+        roots: The platforms of root file systems, the build platform among them.
+        wheels: Backend and platform of each set of wheels, the host's among them.
+    """
+
+    roots: tuple[str, ...]
+    wheels: tuple[tuple[str, str], ...]
+
+
+def fetch(project: Project, needs: Needs, *, progress: Callable[[int, int], None]) -> None:
+    """Bring everything that is needed into the store.
+
+    Raises:
+        LockError: A lock is missing or malformed.
+        FetchError: Something cannot be downloaded, or is not what its lock says.
+    """
+    settings = indexes.configured(project.store.cache)
+    debian = [debian_lock.read(project.images / "base", platform) for platform in needs.roots]
+    wheels = [
+        wheel_lock.read(project.images / backend, platform) for backend, platform in needs.wheels
+    ]
+    items = [*_debian_items(project, debian), *_wheel_items(project, wheels, settings)]
+    download.fetch(items, project.store, progress=progress, settings=settings.settings)
+
+
+def root(project: Project, platform: str) -> Root:
+    """Return the root file system of a platform, unpacked once and kept.
+
+    Raises:
+        ArchiveError: A package holds what it must not.
+    """
+    base = project.images / "base"
+    lock = debian_lock.read(base, platform)
+    prune = list_file.read(base / "prune.txt")
+    epoch = project.matrix.epoch
+    key = digest_of(
+        {
+            "code": {name: sha256_of(Path(__file__).with_name(name)) for name in _ROOT_CODE},
+            "epoch": epoch,
+            "packages": lock.digest,
+            "platform": platform,
+            "prune": list(prune),
+        }
+    )
+
+    def make(directory: Path) -> None:
+        rootfs.write_base_layout(
+            [project.store.path(package.sha256) for package in lock.root],
+            platform=platform,
+            prune=prune,
+            epoch=epoch,
+            directory=directory,
+        )
+
+    directory = project.store.derived("roots", key.removeprefix("sha256:"), make)
+    return Root(
+        directory=directory, digest=layout.read(directory).manifest_digest, lock=lock.digest
+    )
+
+
+def wheels(project: Project, backend: str, platform: str) -> Wheels:
+    """Return a directory with a backend's locked wheels for a platform."""
+    lock = wheel_lock.read(project.images / backend, platform)
+    directory = project.store.gathered("wheels", lock.files)
+    return Wheels(directory=directory, lock=lock.digest)
+
+
+def shell(project: Project, platform: str) -> Path:
+    """Return a static shell for a platform, which no image holds and testinfra needs."""
+    lock = debian_lock.read(project.images / "base", platform)
+    package = next(package for package in lock.test if package.name == "busybox-static")
+
+    def make(directory: Path) -> None:
+        program = directory / "busybox"
+        program.write_bytes(deb.extract(project.store.path(package.sha256), SHELL))
+        program.chmod(0o755)
+
+    return project.store.derived("shells", package.sha256, make) / "busybox"
+
+
+def _debian_items(project: Project, locks: Iterable[DebianLock]) -> list[Item]:
+    """Return the packages of locks that are not in the store, each with its place on a mirror."""
+    missing = [
+        package
+        for lock in locks
+        for package in (*lock.root, *lock.test)
+        if project.store.find(package.sha256, package.size) is None
+    ]
+    return [*_placed(missing)] if missing else []
+
+
+def _placed(packages: Iterable[DebianPackage]) -> Iterator[Item]:
+    mirror = mirrors.mirrors()
+    for package in packages:
+        yield Item(
+            name=package.path.rpartition("/")[2],
+            url=mirror.url(package.archive, package.path),
+            sha256=package.sha256,
+            size=package.size,
+        )
+
+
+def _wheel_items(
+    project: Project, locks: Iterable[WheelLock], settings: indexes.Indexes
+) -> Iterator[Item]:
+    """Yield the wheels of locks that are not in the store, each with its place on an index."""
+    for lock in locks:
+        missing = [
+            wheel for wheel in lock.wheels if project.store.find(wheel.sha256, wheel.size) is None
+        ]
+        if not missing:
+            continue
+        places = {found.file: found.url for found in settings.locate(lock.path, lock.platform)}
+        for wheel in missing:
+            if wheel.file not in places:
+                raise FetchError(
+                    f"no index has {wheel.file}",
+                    where=str(lock.path),
+                    remedy="renew the locks (nox -s lock), or configure pip with an index that"
+                    " has it",
+                )
+            yield Item(
+                name=wheel.file, url=places[wheel.file], sha256=wheel.sha256, size=wheel.size
+            )

@@ -1,0 +1,100 @@
+"""What became of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from builders.check import Check
+from builders.errors import CellsFailedError, EquivecError
+from builders.layout import Layout
+from builders.plan import Cell, Plan
+from builders.summary import Row
+from builders.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a cell.
+
+    Attributes:
+        verdict: Of an image that was judged, passed or not.
+        layout: That image.
+        unchanged: The verdict is an earlier run's.
+        error: Why it did not pass; None if it did.
+        seconds: How long it took.
+    """
+
+    cell: Cell
+    verdict: Verdict | None = None
+    layout: Layout | None = None
+    unchanged: bool = False
+    error: EquivecError | None = None
+    seconds: float = 0.0
+
+
+def failure(cell: Cell, found: Verdict) -> CellsFailedError:
+    """Say which checks an image did not pass, and by how much."""
+    lines = []
+    for check in found.failures:
+        figures = "" if check.figure is None else f" {check.figure} (limit {check.limit})"
+        lines += [f"{check.name}:{figures}", *(f"  {detail}" for detail in check.details)]
+    listed = "".join(f"\n  {line}" for line in lines)
+    return CellsFailedError(
+        f"{len(found.failures)} of {len(found.checks)} checks failed{listed}",
+        where=cell.id,
+        remedy=f"the whole verdict is in dist/verdicts/{cell.id}.json",
+    )
+
+
+def rows(planned: Plan, outcomes: Sequence[Outcome]) -> tuple[Row, ...]:
+    """Return a line of the final table for every cell of the plan, the left-out ones too."""
+    found = {outcome.cell.id: outcome for outcome in outcomes}
+    return tuple(
+        _row(found[cell.id])
+        if cell.id in found
+        else Row(cell=cell.id, result="left out", reason=cell.left_out or "")
+        for cell in planned.cells
+    )
+
+
+def _row(outcome: Outcome) -> Row:
+    judged = outcome.verdict
+    if judged is None:
+        return Row(
+            cell=outcome.cell.id,
+            result="passed" if outcome.error is None else "failed",
+            reason=_reason(outcome),
+            seconds=outcome.seconds,
+        )
+    return Row(
+        cell=outcome.cell.id,
+        result="failed" if outcome.error else "unchanged" if outcome.unchanged else "passed",
+        reason=_reason(outcome),
+        digest=judged.subject.digest,
+        size_mb=judged.subject.compressed_bytes_without_model / 1e6,
+        emulated=judged.environment.execution == "emulated",
+        parity=_nearest_to_its_limit(judged.checks),
+        seconds=outcome.seconds,
+    )
+
+
+def _reason(outcome: Outcome) -> str:
+    """Return why a cell failed, in a line: the checks' names, or the first line of the error."""
+    if outcome.error is None:
+        return ""
+    if outcome.verdict is not None:
+        return ", ".join(check.name for check in outcome.verdict.failures)
+    return outcome.error.problem.partition("\n")[0]
+
+
+def _nearest_to_its_limit(checks: Sequence[Check]) -> tuple[float, float] | None:
+    """Return figure and limit of the parity check that uses up most of its limit."""
+    figures = [
+        (check.figure, check.limit)
+        for check in checks
+        if check.name in ("parity:max-abs-difference", "parity:distance")
+        and isinstance(check.figure, float)
+        and isinstance(check.limit, float)
+    ]
+    return max(figures, key=lambda pair: pair[0] / pair[1], default=None)

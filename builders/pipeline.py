@@ -1,0 +1,325 @@
+"""The main job: from a plan to images, verdicts, and a publication."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from builders import (
+    connection,
+    containers,
+    debian_lock,
+    engine,
+    engine_images,
+    host,
+    image,
+    inputs,
+    model,
+    preflight,
+    process,
+    proof,
+    publication,
+    reference,
+    run_mark,
+    verdict,
+    wheel_lock,
+)
+from builders import outcome as outcomes
+from builders.engine import Engine
+from builders.errors import EquivecError, PreflightError, PublicationError
+from builders.image import Base
+from builders.inputs import Needs
+from builders.plan import Cell
+from builders.once import Once
+from builders.outcome import Outcome
+from builders.project import Project
+from builders.publication import PassedImage
+from builders.report import Reporter
+from builders.vectors import Vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to go about it.
+
+    Attributes:
+        jobs: Cells that are worked on at the same time.
+        rebuild: Build what is in the cache, without the builder's cache.
+        reprove: Judge what has passed.
+    """
+
+    jobs: int
+    rebuild: bool
+    reprove: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What became of the cells, and the engine that they ran on."""
+
+    outcomes: tuple[Outcome, ...]
+    engine: Engine
+
+    @property
+    def failed(self) -> bool:
+        """Whether any cell did not pass."""
+        return any(outcome.error is not None for outcome in self.outcomes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What cells need and share: each thing is made once, by the cell that needs it first.
+
+    Attributes:
+        run: The mark of this run, which its containers bear.
+        bases: The base image of each platform.
+        references: The host's vectors, by backend and model.
+    """
+
+    engine: Engine
+    run: str
+    options: Options
+    bases: Once[str, Base]
+    references: Once[tuple[str, str], Vectors]
+
+
+def run(
+    project: Project, cells: Sequence[Cell], options: Options, reporter: Reporter
+) -> Finished:
+    """Bring cells from their inputs to their verdicts.
+
+    Every cell has an outcome: one that fails does not keep the others from going on.
+
+    Raises:
+        EngineError: There is no engine.
+        FetchError: Inputs cannot be fetched.
+        LockError: A lock is missing or malformed.
+    """
+    refused = {cell.id: _preflight(project, cell) for cell in cells}
+    possible = [cell for cell in cells if refused[cell.id] is None]
+    with run_mark.mark(project.store.cache) as mark, ThreadPoolExecutor(options.jobs) as pool:
+        found = pool.submit(_find_engine, project, reporter)
+        try:
+            guess = f"linux/{host.current().partition('/')[2]}"
+            _fetch(project, possible, guess, reporter)
+            used = found.result()
+            if used.native != guess:
+                _fetch(project, possible, used.native, reporter)
+            with connection.connect(used.environment) as client:
+                containers.sweep(client, project.store.cache)
+            shared = Shared(
+                engine=used, run=mark.id, options=options, bases=Once(), references=Once()
+            )
+            results = {
+                cell.id: pool.submit(_outcome, project, cell, shared, reporter) for cell in possible
+            }
+            return Finished(
+                engine=used,
+                outcomes=tuple(
+                    results[cell.id].result()
+                    if cell.id in results
+                    else Outcome(cell=cell, error=refused[cell.id])
+                    for cell in cells
+                ),
+            )
+        except BaseException:
+            # The threads end when what they wait for does.
+            process.shut_down()
+            if found.done() and not found.exception():
+                with connection.connect(found.result().environment) as client:
+                    containers.remove_all(client, mark.id)
+            raise
+
+
+def publish(project: Project, finished: Finished) -> None:
+    """Publish the images that passed, take out those that did not, and name them in the engine.
+
+    Raises:
+        PublicationError: The publication is damaged, or does not hold what was tested.
+    """
+    passed = [
+        PassedImage(
+            name=outcome.cell.image,
+            platform=outcome.cell.platform,
+            layout=outcome.layout.directory,
+            digest=outcome.verdict.subject.digest,
+        )
+        for outcome in finished.outcomes
+        if outcome.error is None and outcome.layout and outcome.verdict
+    ]
+    failed = [
+        (outcome.cell.image, outcome.cell.platform)
+        for outcome in finished.outcomes
+        if outcome.error is not None
+    ]
+    with project.store.exclusive("publication"):
+        publication.publish(project.publication, passed, failed)
+    for tested in passed:
+        found = publication.published_digest(project.publication, tested.name, tested.platform)
+        if found != tested.digest:
+            raise PublicationError(
+                f"{found} is published, {tested.digest} was tested", where=tested.name
+            )
+    with connection.connect(finished.engine.environment) as client:
+        for tested in passed:
+            name = f"{tested.name}:{tested.platform.replace('/', '-')}"
+            engine_images.tag(client, tested.digest, name)
+
+
+def _preflight(project: Project, cell: Cell) -> PreflightError | None:
+    """Return why a cell cannot exist, from its locks alone; None if it can."""
+    backend = project.images / cell.backend
+    libraries = (
+        debian_lock.read(project.images / "base", cell.platform).libraries
+        if cell.kind == "image"
+        else None
+    )
+    reasons = preflight.reasons(
+        preflight.read_requirements(backend / "requirements.in"),
+        wheel_lock.read(backend, cell.platform),
+        libraries,
+    )
+    return PreflightError("; ".join(reasons), where=cell.id) if reasons else None
+
+
+def _find_engine(project: Project, reporter: Reporter) -> Engine:
+    with reporter.step("engine") as step:
+        return engine.find(project.store.cache, named=project.matrix.engine, note=step.note)
+
+
+def _fetch(
+    project: Project, cells: Sequence[Cell], build_platform: str, reporter: Reporter
+) -> None:
+    """Fetch what the cells and the host's references need, before any cell is worked on."""
+    here = host.current()
+    images = [cell.platform for cell in cells if cell.kind == "image"]
+    needs = Needs(
+        roots=tuple(dict.fromkeys([build_platform, *images])) if images else (),
+        wheels=tuple(
+            dict.fromkeys(
+                (cell.backend, platform) for cell in cells for platform in (cell.platform, here)
+            )
+        ),
+    )
+    with reporter.step("fetch") as step:
+        inputs.fetch(project, needs, progress=step.progress)
+
+
+def _outcome(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
+    """Work on one cell; what goes wrong is its outcome."""
+    begun = time.monotonic()
+    try:
+        work = _host if cell.kind == "host" else _image
+        outcome = work(project, cell, shared, reporter)
+    except EquivecError as error:
+        outcome = Outcome(cell=cell, error=error)
+    outcome = replace(outcome, seconds=time.monotonic() - begun)
+    if outcome.error is not None:
+        reporter.failed(cell.id, outcome.error)
+    else:
+        reporter.passed(cell.id, "unchanged" if outcome.unchanged else "")
+    return outcome
+
+
+def _host(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
+    """Make the reference vectors of this host."""
+    reporter.stage(cell.id, "reference")
+    _reference(project, cell, shared)
+    return Outcome(cell=cell)
+
+
+def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
+    """Build a cell's image and prove it, unless both were done before."""
+    begun = time.monotonic()
+    reporter.stage(cell.id, "build")
+    made = _built(project, cell, shared, reporter)
+    built_seconds = round(time.monotonic() - begun, 3)
+    key = proof.key(project, cell, made.layout.manifest_digest, shared.engine)
+    earlier = None if shared.options.reprove else verdict.find(project.store, key)
+    if earlier is not None:
+        found = earlier
+    else:
+        with connection.connect(shared.engine.environment) as client:
+            found = proof.judge(
+                project,
+                cell,
+                made,
+                reference=lambda: _reference(project, cell, shared),
+                engine=shared.engine,
+                client=client,
+                run=shared.run,
+                stage=lambda name: reporter.stage(cell.id, name),
+                note=lambda text: reporter.note(cell.id, text),
+            )
+        found = found.model_copy(update={"seconds": {"build": built_seconds, **found.seconds}})
+        verdict.keep(found, project.store, key)
+    verdict.write(found, project.verdicts)
+    return Outcome(
+        cell=cell,
+        verdict=found,
+        layout=made.layout,
+        unchanged=earlier is not None,
+        error=None if found.passed else outcomes.failure(cell, found),
+    )
+
+
+def _built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> proof.Image:
+    """Build a cell's image from its inputs."""
+    base = _base(project, cell.platform, shared, reporter)
+    wheels = inputs.wheels(project, cell.backend, cell.platform)
+    directory = model.directory(
+        project.root, project.store, project.matrix, cell.model, cell.format
+    )
+    recipe = image.backend_recipe(
+        project.images,
+        name=cell.image,
+        platform=cell.platform,
+        backend=(cell.backend, project.matrix.backends[cell.backend]),
+        model=(cell.model, project.matrix.models[cell.model]),
+        base=base,
+        build_base=_base(project, shared.engine.native, shared, reporter),
+        wheels=wheels,
+        model_directory=directory,
+        epoch=project.matrix.epoch,
+    )
+    return proof.Image(
+        layout=image.built(
+            recipe,
+            shared.engine,
+            project.store,
+            note=lambda text: reporter.note(cell.id, text),
+            rebuild=shared.options.rebuild,
+        ),
+        recipe=recipe,
+        model=directory,
+        debian_lock=base.lock,
+        wheel_lock=wheels.lock,
+    )
+
+
+def _reference(project: Project, cell: Cell, shared: Shared) -> Vectors:
+    """Return this host's vectors of the corpus."""
+    return shared.references.get(
+        (cell.backend, cell.model), lambda: reference.vectors(project, cell)
+    )
+
+
+def _base(project: Project, platform: str, shared: Shared, reporter: Reporter) -> Base:
+    """Return a platform's base image."""
+
+    def make() -> Base:
+        root = inputs.root(project, platform)
+        recipe = image.base_recipe(
+            project.images,
+            platform=platform,
+            root=root,
+            build_root=inputs.root(project, shared.engine.native),
+            epoch=project.matrix.epoch,
+        )
+        with reporter.step(f"base {platform}") as step:
+            built = image.built(recipe, shared.engine, project.store, note=step.note)
+        return Base(layout=built, lock=root.lock)
+
+    return shared.bases.get(platform, make)

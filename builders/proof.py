@@ -1,0 +1,252 @@
+"""The proof of one image: audit, smoke tests and parity, in one verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from docker import DockerClient
+
+from builders import corpus as corpora
+from builders import engine_images, host, list_file, parity, smoke, wheel_lock
+from builders.audit import Audit, AuditInputs, audit
+from builders.audit_image import EQUIVEC
+from builders.build import Recipe
+from builders.check import Check
+from builders.corpus import Corpus
+from builders.engine import Engine
+from builders.files import digest_of, tree_digests
+from builders.inputs import shell
+from builders.layout import Layout
+from builders.model import ModelDirectory
+from builders.plan import Cell
+from builders.project import Project
+from builders.smoke_cell import SmokeCell, SmokeWheel
+from builders.space import vector_space
+from builders.vectors import Vectors
+from builders.verdict import Environment, Inputs, Subject, Verdict
+
+COMMAND_SECONDS = {"native": 60, "emulated": 300}
+"""How long one command of the smoke tests may take in the container."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image to prove, and what it was made from."""
+
+    layout: Layout
+    recipe: Recipe
+    model: ModelDirectory
+    debian_lock: str
+    wheel_lock: str
+
+
+def suite(project: Project) -> str:
+    """Return the digest of all that judges: a verdict by another suite is another verdict."""
+    return digest_of(
+        {
+            "builders": dict(tree_digests(project.root / "builders")),
+            "smoke": dict(tree_digests(project.root / "tests" / "smoke")),
+        }
+    )
+
+
+def texts(project: Project) -> Corpus:
+    """Return the corpus."""
+    return corpora.read(project.root / "tests" / "corpus" / "corpus.jsonl")
+
+
+def key(project: Project, cell: Cell, digest: str, engine: Engine) -> str:
+    """Return the digest of all that a verdict depends on: an equal one need not be made again.
+
+    Args:
+        project: The checkout.
+        cell: What was judged.
+        digest: The image's manifest digest.
+        engine: Where it ran.
+    """
+    model = project.matrix.models[cell.model]
+    return digest_of(
+        {
+            "budget": project.matrix.backends[cell.backend].budget_mb,
+            "corpus": texts(project).digest,
+            "engine": [engine.kind, engine.native, *_versions(engine).values()],
+            "host": [host.current(), host.processor()],
+            "image": [cell.image, digest],
+            "suite": suite(project),
+            "tolerance": project.matrix.tolerances[model.precision].model_dump(),
+        }
+    )
+
+
+def judge(
+    project: Project,
+    cell: Cell,
+    image: Image,
+    *,
+    reference: Callable[[], Vectors],
+    engine: Engine,
+    client: DockerClient,
+    run: str,
+    stage: Callable[[str], None],
+    note: Callable[[str], None],
+) -> Verdict:
+    """Check an image in every way, and state what was found.
+
+    Args:
+        project: The checkout.
+        cell: What the image is for.
+        image: The image.
+        reference: Gives the host's vectors of the whole corpus.
+        engine: Where the container runs.
+        client: The same engine, connected.
+        run: The run that the container belongs to.
+        stage: Told which stage begins.
+        note: Told what a stage does.
+
+    Raises:
+        ArchiveError: A layer holds what no layer may.
+        EngineError: The engine failed.
+        SmokeError: The container gave nothing that could be judged.
+        ReferenceVectorsError: There are no vectors to compare with.
+    """
+    stages = _Stages(tell=stage)
+    with stages.timed("audit"):
+        audited = audit(image.layout, _expected(project, cell, image))
+    with stages.timed("load"):
+        digest = engine_images.load(client, image.layout)
+    with stages.timed("smoke"):
+        subject = _subject(project, cell, image, audited, emulated=cell.platform != engine.native)
+        found = smoke.prove(client, subject, run_id=run, environment=engine.environment, note=note)
+    with stages.timed("reference"):
+        expected = reference()
+    with stages.timed("parity"):
+        compared = _compared(project, cell, expected, found)
+    checks = (*audited.checks, *found.checks, *compared)
+    return Verdict(
+        cell=cell.id,
+        backend=cell.backend,
+        model=cell.model,
+        vector_space=subject.cell.vector_space,
+        precision=subject.cell.precision,
+        dimension=subject.cell.dimension,
+        passed=all(check.passed for check in checks),
+        subject=Subject(
+            name=cell.image,
+            platform=cell.platform,
+            digest=digest,
+            config_digest=image.layout.config_digest,
+            diff_ids=tuple(layer.diff_id for layer in image.layout.layers),
+            compressed_bytes=image.layout.compressed_size,
+            compressed_bytes_without_model=audited.bytes_without_model,
+        ),
+        inputs=Inputs(
+            debian_lock=image.debian_lock,
+            wheel_lock=image.wheel_lock,
+            model=image.model.digest,
+            epoch=project.matrix.epoch,
+            corpus=f"sha256:{texts(project).digest}",
+            suite=suite(project),
+        ),
+        environment=Environment(
+            host=host.current(),
+            cpu=host.processor(),
+            build_platform=engine.native,
+            engine={"kind": engine.kind, **_versions(engine)},
+            execution=subject.cell.execution,
+        ),
+        checks=checks,
+        seconds={
+            **stages.seconds,
+            **{f"smoke.{name}": seconds for name, seconds in found.seconds.items()},
+        },
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+@dataclass(kw_only=True)
+class _Stages:
+    """Tells which stage begins, and keeps how long each took."""
+
+    tell: Callable[[str], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        self.tell(name)
+        begun = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - begun, 3)
+
+
+def _versions(engine: Engine) -> dict[str, str]:
+    return {name: version for name, version in asdict(engine.versions).items() if version}
+
+
+def _expected(project: Project, cell: Cell, image: Image) -> AuditInputs:
+    """Return what the image's files are held against."""
+    service, backend = project.images / "service", project.images / cell.backend
+    files = {
+        **{f"service/{path}": digest for path, digest in tree_digests(service).items()},
+        "backend/backend.py": image.recipe.files["backend.py"],
+        **{f"model/{path}": digest for path, digest in image.model.files.items()},
+    }
+    lock = wheel_lock.read(backend, cell.platform)
+    return AuditInputs(
+        platform=cell.platform,
+        wheels={wheel.name: wheel.version for wheel in lock.wheels},
+        prune=list_file.read(backend / "prune.txt"),
+        files={f"{EQUIVEC}/{path}": digest for path, digest in files.items()},
+        labels=image.recipe.labels,
+        epoch=project.matrix.epoch,
+        budget=project.matrix.backends[cell.backend].budget_mb,
+        builder_paths=(str(project.root), str(project.store.cache)),
+    )
+
+
+def _subject(
+    project: Project, cell: Cell, image: Image, audited: Audit, *, emulated: bool
+) -> smoke.Subject:
+    """Return what the container must be."""
+    model = project.matrix.models[cell.model]
+    lock = wheel_lock.read(project.images / cell.backend, cell.platform)
+    facts = SmokeCell(
+        id=cell.id,
+        platform=cell.platform,
+        emulated=emulated,
+        backend=cell.backend,
+        model=cell.model,
+        dimension=model.dimension,
+        normalize=model.normalize,
+        vector_space=vector_space(model),
+        precision=model.precision,
+        wheels=tuple(
+            SmokeWheel(name=wheel.name, version=wheel.version, modules=wheel.contents.names)
+            for wheel in lock.wheels
+        ),
+        libraries=audited.libraries,
+        seconds=COMMAND_SECONDS["emulated" if emulated else "native"],
+    )
+    corpus = texts(project)
+    return smoke.Subject(
+        digest=image.layout.manifest_digest,
+        cell=facts,
+        corpus=corpus.emulated() if emulated else corpus,
+        shell=shell(project, cell.platform),
+        records=project.records / cell.id,
+        patience=smoke.EMULATED if emulated else smoke.NATIVE,
+    )
+
+
+def _compared(
+    project: Project, cell: Cell, reference: Vectors, found: smoke.Proof
+) -> tuple[Check, ...]:
+    """Hold the container's vectors against the host's, and alone against in a batch."""
+    tolerance = project.matrix.tolerances[project.matrix.models[cell.model].precision]
+    return (
+        *parity.compare(reference, found.alone, tolerance),
+        *parity.compare(found.alone, found.batched, tolerance, name="batch-invariance"),
+    )

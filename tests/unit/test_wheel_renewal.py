@@ -1,0 +1,117 @@
+"""Wheels are chosen by the real uv, from a folder of wheels in place of an index."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from builders import wheel_lock, wheel_renewal
+from builders.errors import LockError
+from builders.indexes import Indexes, uv_environment
+from builders.pip_settings import PipSettings
+from builders.renewal import Renewal
+from builders.store import Store
+from tests.unit.elf_samples import elf_file
+
+LINUX = ("linux/amd64", "linux/arm64")
+
+
+class Bench:
+    """A backend's folder beside an index's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.backend = folder / "images" / "onnxruntime"
+        self.index = folder / "index"
+        self.store = Store(folder / "cache")
+        self.backend.mkdir(parents=True)
+        self.index.mkdir()
+
+    def require(self, text: str) -> None:
+        (self.backend / "requirements.in").write_text(text)
+
+    def offer(self, name: str, version: str, tags: str, **files: bytes) -> None:
+        path = self.index / f"{name}-{version}-{tags}.whl"
+        info = f"{name}-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        members: Mapping[str, bytes] = {
+            f"{name}/__init__.py": b"",
+            **{f"{name}/{file}.so": content for file, content in files.items()},
+            f"{info}/METADATA": metadata.encode(),
+            f"{info}/WHEEL": b"Wheel-Version: 1.0\n",
+            f"{info}/RECORD": b"",
+        }
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in members.items():
+                archive.writestr(zipfile.ZipInfo(member), content)
+
+    def renewals(self) -> tuple[Renewal, ...]:
+        settings = PipSettings(find_links=(str(self.index),), no_index=True)
+        environment = uv_environment(settings, self.store.cache, {})
+        return wheel_renewal.renewals(
+            self.backend,
+            LINUX,
+            self.store,
+            Indexes(settings=settings, environment=environment),
+            progress=lambda _done, _total: None,
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_wheels_are_chosen_for_each_platform_and_opened(bench: Bench) -> None:
+    bench.offer("fast", "1.0", "cp311-cp311-manylinux_2_28_x86_64",
+                library=elf_file(asks_for=["GLIBC_2.28"]))  # fmt: skip
+    bench.offer("fast", "1.0", "cp311-cp311-manylinux_2_28_aarch64",
+                library=elf_file(machine="arm64"))  # fmt: skip
+    bench.offer("fast", "1.0", "py3-none-any")
+    bench.require("fast\n")
+    for renewal in bench.renewals():
+        assert renewal.is_due
+        renewal.write()
+    amd64, arm64 = (wheel_lock.read(bench.backend, platform) for platform in LINUX)
+    assert [wheel.file for wheel in amd64.wheels] == [
+        "fast-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"
+    ]
+    assert amd64.wheels[0].contents.binaries == ("elf amd64",)
+    assert amd64.wheels[0].contents.glibc == "2.28"
+    assert amd64.wheels[0].contents.names == ("fast",)
+    assert arm64.wheels[0].contents.binaries == ("elf arm64",)
+
+
+def test_a_second_run_changes_nothing_and_a_newer_version_is_told(bench: Bench) -> None:
+    bench.offer("plain", "1.0", "py3-none-any")
+    bench.require("plain\n")
+    for renewal in bench.renewals():
+        renewal.write()
+    assert [renewal.is_due for renewal in bench.renewals()] == [False, False, False]
+    bench.offer("plain", "1.1", "py3-none-any")
+    _, amd64, arm64 = bench.renewals()
+    assert amd64.is_due
+    assert amd64.changes == arm64.changes == ("plain 1.0 -> 1.1",)
+
+
+def test_a_platform_without_solution_is_locked_with_the_reason(bench: Bench) -> None:
+    bench.offer("fast", "1.0", "cp311-cp311-manylinux_2_28_x86_64")
+    bench.require("fast\n")
+    _, amd64, arm64 = bench.renewals()
+    assert amd64.changes == ("+ fast 1.0",)
+    assert arm64.changes[0].startswith("no solution: ")
+    for renewal in bench.renewals():
+        renewal.write()
+    lock = wheel_lock.read(bench.backend, "linux/arm64")
+    assert lock.wheels == ()
+    assert "fast" in lock.no_solution
+
+
+def test_no_solution_on_any_platform_is_an_error(bench: Bench) -> None:
+    bench.require("misspelt\n")
+    with pytest.raises(LockError, match="misspelt") as caught:
+        bench.renewals()
+    assert caught.value.where.endswith("onnxruntime/requirements.in")
+    assert not (bench.backend / "locks").exists()
