@@ -64,6 +64,12 @@ class Index:
         Raises:
             FetchError: A mirror cannot be reached, or its signature is not by the keyring.
         """
+        if not self.mirrors.keyring.is_file():
+            raise FetchError(
+                "the keys that the archive is signed with are not installed",
+                where=str(self.mirrors.keyring),
+                remedy=f"apt-get install {self.mirrors.keyring.stem}",
+            )
         root = self.directory.resolve()
         for part in ("state/lists/partial", "cache/archives/partial"):
             (root / part).mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,9 @@ Were it left to be negotiated, a failure would leave the SDK's socket open.
 ANSWER_SECONDS = 120
 """How long the engine may be silent while it does something."""
 
+_REMEDY = "look at `nox -s engine -- status`"
+_CONNECT_REMEDY = "start it, or name another one in matrix.yaml; `engine: auto` finds one"
+
 
 @contextlib.contextmanager
 def connect(
@@ -35,34 +38,35 @@ def connect(
         timeout: How many seconds it may be silent.
 
     Raises:
-        EngineError: It does not answer.
+        EngineError: It does not answer, or is on another machine.
     """
     host = environment.get("DOCKER_HOST", "")
-    with engine_errors(f"connect to the Docker engine at {host or 'its default address'}"):
+    if host.startswith("ssh://"):
+        raise EngineError(
+            "an engine of another machine cannot be used: its containers see no file of this one",
+            where=host,
+            remedy="run Equivec on that machine",
+        )
+    with engine_errors(f"connect to the Docker engine at {host}", _CONNECT_REMEDY):
         if host.startswith("unix://"):
             _knock(host.removeprefix("unix://"), timeout)
         client = docker.from_env(
-            environment=dict(environment),
-            timeout=timeout,
-            version=API_VERSION,
-            use_ssh_client=host.startswith("ssh://"),
+            environment=dict(environment), timeout=timeout, version=API_VERSION
         )
     with contextlib.closing(client):
-        with engine_errors(f"connect to the Docker engine at {host}"):
+        with engine_errors(f"connect to the Docker engine at {host}", _CONNECT_REMEDY):
             client.ping()
         yield client
 
 
 @contextlib.contextmanager
-def engine_errors(what: str) -> Iterator[None]:
+def engine_errors(what: str, remedy: str = _REMEDY) -> Iterator[None]:
     """Turn the SDK's errors into one that says what could not be done."""
     try:
         yield
     except (DockerException, RequestException, OSError) as error:
         problem = getattr(error, "explanation", None) or error
-        raise EngineError(
-            f"cannot {what}: {problem}", remedy="look at `nox -s engine -- status`"
-        ) from error
+        raise EngineError(f"cannot {what}: {problem}", remedy=remedy) from error
 
 
 @contextlib.contextmanager

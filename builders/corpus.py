@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from builders.errors import ReferenceVectorsError
 
+COMMITTED = Path("tests", "corpus", "corpus.jsonl")
+"""Where the corpus is in the checkout."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Text:

@@ -141,9 +141,13 @@ def daemon_environment(inherited: Mapping[str, str], programs: Path) -> dict[str
 def client_environment(
     places: Places, inherited: Mapping[str, str], programs: Path
 ) -> dict[str, str]:
-    """Return the whole environment in which `docker` and `docker buildx` use this engine."""
+    """Return the whole environment in which `docker` and `docker buildx` use this engine.
+
+    What the user set for another one (contexts, certificates, builders) is left out.
+    """
+    foreign = ("DOCKER_", "BUILDX_", "BUILDKIT_")
     return {
-        **inherited,
+        **{name: value for name, value in inherited.items() if not name.startswith(foreign)},
         "PATH": search_path(inherited, programs),
         "DOCKER_HOST": places.host,
         "DOCKER_CONFIG": str(places.docker_config),

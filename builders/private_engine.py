@@ -128,8 +128,11 @@ def stop(cache: Path, *, packages: Path | None = None) -> bool:
 
 
 def answers(places: Places) -> bool:
-    """Say whether the daemon answers."""
-    if not places.run.exists():
+    """Say whether the engine can be used.
+
+    Without its containerd, dockerd would still answer, and do nothing else.
+    """
+    if not places.run.exists() or not all(_runs(places, daemon) for daemon in DAEMONS):
         return False
     try:
         with connect({"DOCKER_HOST": places.host}, timeout=_ANSWER_SECONDS):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import zipfile
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from builders.errors import SmokeError
-from builders.wheel_lock import WheelLock
 
 ENGINE_PATHS = (
     "/.dockerenv",
@@ -28,9 +24,6 @@ ENGINE_PATHS = (
 )
 """What the engine puts into every container: the init and mount points."""
 
-
-SITE = "/usr/local/lib/python3.11/dist-packages"
-"""Where wheels are unpacked in the image."""
 
 SHELL = "/usr/bin/sh"
 """Where a shell is mounted into the container: testinfra needs one, the image has none."""
@@ -75,39 +68,6 @@ class SmokeCell(BaseModel):
         return "emulated" if self.emulated else "native"
 
 
-def wheels(lock: WheelLock, prune: Sequence[str]) -> tuple[SmokeWheel, ...]:
-    """Return what must be installed by a lock, with the modules that the image does not leave out.
-
-    Args:
-        lock: The wheels.
-        prune: The backend's prune list: glob patterns relative to the site directory.
-    """
-    return tuple(
-        SmokeWheel(
-            name=wheel.name,
-            version=wheel.version,
-            modules=tuple(name for name in wheel.contents.names if not _is_left_out(name, prune)),
-        )
-        for wheel in lock.wheels
-    )
-
-
-def libraries(directory: Path, prune: Sequence[str]) -> tuple[str, ...]:
-    """Return where the image has the shared libraries of wheels, extension modules among them.
-
-    Args:
-        directory: Holds the wheels.
-        prune: As for `wheels`.
-    """
-    found = []
-    for file in sorted(directory.glob("*.whl")):
-        with zipfile.ZipFile(file) as archive:
-            found += [
-                match["path"] for name in archive.namelist() if (match := _LIBRARY.fullmatch(name))
-            ]
-    return tuple(f"{SITE}/{path}" for path in found if not _matches(path, prune))
-
-
 def unexplained(paths: Iterable[str]) -> tuple[str, ...]:
     """Return those of a container's changed paths that no mount explains.
 
@@ -132,18 +92,3 @@ def read(path: Path) -> SmokeCell:
             where=str(path),
             remedy="`nox -s smoke` writes this file beside the log of its container",
         ) from error
-
-
-_LIBRARY = re.compile(
-    r"([^/]+\.data/(purelib|platlib)/)?(?P<path>(?![^/]+\.data/).+\.so(\.[0-9]+)*)"
-)
-"""A shared library in a wheel, and its path below the site directory."""
-
-
-def _is_left_out(module: str, prune: Sequence[str]) -> bool:
-    path = module.replace(".", "/")
-    return _matches(f"{path}.py", prune) or _matches(f"{path}/__init__.py", prune)
-
-
-def _matches(path: str, prune: Sequence[str]) -> bool:
-    return any(fnmatchcase(path, pattern) for pattern in prune)

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from builders import engine, engine_config, layout, private_engine
+from builders import (
+    binfmt,
+    engine,
+    engine_config,
+    engine_remains,
+    layout,
+    mounts,
+    private_engine,
+)
 from builders.apt import Index
 from builders.engine import Engine
+from builders.engine_config import DAEMONS, Daemon, Places
 from builders.layout import Layout
 from builders.mirrors import mirrors
 from builders.process import run
@@ -45,6 +54,50 @@ def packages() -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of the tests' own."""
     return tmp_path_factory.mktemp("cache")
+
+
+class Own:
+    """An engine of one test's own, with what it takes to look into it."""
+
+    def __init__(self, cache: Path, packages: Path) -> None:
+        self.cache = cache
+        self.packages = packages
+        self.places: Places = engine_config.places(cache, packages=packages)
+
+    def find(self) -> Engine:
+        return engine.find(self.cache, named="private", note=print, packages=self.packages)
+
+    def stop(self) -> bool:
+        return engine.stop(self.cache, packages=self.packages)
+
+    def status(self) -> engine.Status:
+        return engine.status(self.cache, named="private", packages=self.packages)
+
+    def pids(self) -> dict[Daemon, int]:
+        return {daemon: int(self.places.pid(daemon).read_text()) for daemon in DAEMONS}
+
+    def kill(self, *daemons: Daemon) -> None:
+        """Kill daemons, and wait until they are dead."""
+        engine_remains.end([self.pids()[daemon] for daemon in daemons])
+
+    def traces(self) -> list[str]:
+        """What there is of it outside of its cache's files."""
+        points = mounts.mounted_below((self.places.root, self.places.run))
+        entry = binfmt.DIRECTORY / f"equivec-{self.places.name}"
+        return [
+            *(f"process {pid}" for pid in engine_remains.processes(self.places)),
+            *(f"mount {point}" for point in points),
+            *(str(path) for path in (entry, self.places.run) if path.exists()),
+        ]
+
+
+@pytest.fixture
+def own(tmp_path: Path, packages: Path) -> Iterator[Own]:
+    fresh = Own(tmp_path / "cache", packages)
+    try:
+        yield fresh
+    finally:
+        fresh.stop()
 
 
 @pytest.fixture(scope="session")

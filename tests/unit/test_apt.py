@@ -85,8 +85,19 @@ def test_no_names_need_no_apt(tmp_path: Path) -> None:
 
 
 def test_a_mirror_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    served = Mirrors(main=f"file://{tmp_path}/none", security=None, keyring=KEYRING)
+    keyring = tmp_path / "keyring.gpg"
+    keyring.touch()
+    served = Mirrors(main=f"file://{tmp_path}/none", security=None, keyring=keyring)
     index = Index(directory=tmp_path, mirrors=served, suite="bookworm", architecture="amd64")
     with pytest.raises(FetchError, match="apt-get") as caught:
         index.update()
     assert caught.value.where == "bookworm/amd64"
+
+
+def test_without_the_archives_keys_it_says_what_to_install(tmp_path: Path) -> None:
+    keyring = tmp_path / "debian-archive-keyring.gpg"
+    served = Mirrors(main="http://d/debian", security=None, keyring=keyring)
+    index = Index(directory=tmp_path, mirrors=served, suite="bookworm", architecture="amd64")
+    with pytest.raises(FetchError, match="keys that the archive is signed with") as caught:
+        index.update()
+    assert caught.value.remedy == "apt-get install debian-archive-keyring"

@@ -77,3 +77,9 @@ def test_the_environment_comes_before_the_matrix(
     monkeypatch.setenv(engine.ENGINE_VARIABLE, f"unix://{tmp_path}/none.sock")
     with pytest.raises(EngineError, match="cannot connect to the Docker engine"):
         find(tmp_path, "private")
+
+
+def test_an_engine_of_another_machine_is_refused(nothing_installed: None, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="another machine") as caught:
+        find(tmp_path, "ssh://builder.example")
+    assert caught.value.where == "ssh://builder.example"

@@ -76,12 +76,13 @@ def test_daemons_do_not_talk_to_a_service_manager() -> None:
 
 
 def test_clients_use_this_engine_alone(own: Places) -> None:
-    inherited = {"DOCKER_HOST": "tcp://elsewhere", "HOME": "/root", "DOCKER_CONTEXT": "other"}
+    inherited = {"DOCKER_HOST": "tcp://elsewhere", "HOME": "/root", "DOCKER_TLS_VERIFY": "1"}
     environment = engine_config.client_environment(own, inherited, Path("/p"))
     assert environment["DOCKER_HOST"] == own.host
     assert environment["DOCKER_CONFIG"] == str(own.root / "docker")
     assert environment["BUILDX_CONFIG"].startswith(str(own.root))
     assert environment["HOME"] == "/root"
+    assert "DOCKER_TLS_VERIFY" not in environment
 
 
 def test_buildx_is_found() -> None:
