@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         )
         names.add_argument("command", choices=COMMANDS)
         name = names.parse_args(argv[:1]).command
-        command = cast(Command, importlib.import_module(f"builders.commands.{_module(name)}"))
+        command = cast("Command", importlib.import_module(f"builders.commands.{_module(name)}"))
         return command.run(_parser(name, command).parse_args(argv[1:]))
     except EquivecError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 (what people see)

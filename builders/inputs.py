@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,23 +13,18 @@ from builders import (
     indexes,
     layout,
     list_file,
-    mirrors,
+    locating,
     rootfs,
     wheel_lock,
 )
-from builders.apt import DebianPackage
-from builders.debian_lock import DebianLock
-from builders.errors import FetchError
 from builders.files import digest_of, sha256_of
 from builders.image import Root, Wheels
 from builders.project import Project
-from builders.transfer import Item
-from builders.wheel_lock import WheelLock
 
 SHELL = "bin/busybox"
 """The member of busybox-static that the smoke tests mount: testinfra needs a shell."""
 
-_ROOT_CODE = ("deb.py", "root_entries.py", "rootfs.py", "system_files.py")
+_ROOT_CODE = ("deb.py", "layer.py", "root_entries.py", "rootfs.py", "system_files.py")
 """What a root file system depends on beside its packages."""
 
 
@@ -58,7 +53,11 @@ def fetch(project: Project, needs: Needs, *, progress: Callable[[int, int], None
     wheels = [
         wheel_lock.read(project.images / backend, platform) for backend, platform in needs.wheels
     ]
-    items = [*_debian_items(project, debian), *_wheel_items(project, wheels, settings)]
+    packages = [package for lock in debian for package in (*lock.root, *lock.test)]
+    items = (
+        *locating.locate_packages(packages, project.store),
+        *locating.locate_wheels(wheels, project.store, settings),
+    )
     download.fetch(items, project.store, progress=progress, settings=settings.settings)
 
 
@@ -115,49 +114,3 @@ def shell(project: Project, platform: str) -> Path:
         program.chmod(0o755)
 
     return project.store.derived("shells", package.sha256, make) / "busybox"
-
-
-def _debian_items(project: Project, locks: Iterable[DebianLock]) -> list[Item]:
-    """Return the packages of locks that are not in the store, each with its place on a mirror."""
-    missing = [
-        package
-        for lock in locks
-        for package in (*lock.root, *lock.test)
-        if project.store.find(package.sha256, package.size) is None
-    ]
-    return [*_placed(missing)] if missing else []
-
-
-def _placed(packages: Iterable[DebianPackage]) -> Iterator[Item]:
-    mirror = mirrors.mirrors()
-    for package in packages:
-        yield Item(
-            name=package.path.rpartition("/")[2],
-            url=mirror.url(package.archive, package.path),
-            sha256=package.sha256,
-            size=package.size,
-        )
-
-
-def _wheel_items(
-    project: Project, locks: Iterable[WheelLock], settings: indexes.Indexes
-) -> Iterator[Item]:
-    """Yield the wheels of locks that are not in the store, each with its place on an index."""
-    for lock in locks:
-        missing = [
-            wheel for wheel in lock.wheels if project.store.find(wheel.sha256, wheel.size) is None
-        ]
-        if not missing:
-            continue
-        places = {found.file: found.url for found in settings.locate(lock.path, lock.platform)}
-        for wheel in missing:
-            if wheel.file not in places:
-                raise FetchError(
-                    f"no index has {wheel.file}",
-                    where=str(lock.path),
-                    remedy="renew the locks (nox -s lock), or configure pip with an index that"
-                    " has it",
-                )
-            yield Item(
-                name=wheel.file, url=places[wheel.file], sha256=wheel.sha256, size=wheel.size
-            )

@@ -23,7 +23,7 @@ FORMATS_BY_SOURCE: Mapping[str, tuple[Format, ...]] = {
 NAME = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 PREFIX = r"^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$"
-ENGINE = r"^(auto|private|(unix|ssh|tcp|npipe)://.+)$"
+ENGINE = r"^(auto|private|(unix|tcp)://.+)$"
 PUBLICATION = r"^oci:.+$"
 SOURCE = r"^fixture:[a-z0-9]+([._-][a-z0-9]+)*$"
 PROMPT = r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$"
@@ -32,7 +32,7 @@ RULES: Mapping[str, str] = {
     NAME: "must be lower-case letters and digits, with single '-', '.' or '_' between them",
     DIGEST: "must be sha256: and 64 lower-case hexadecimal digits",
     PREFIX: "must be an image name's beginning: equivec, or ghcr.io/owner/equivec",
-    ENGINE: "must be auto, private, or the URL of an engine: unix:///run/docker.sock, ssh://host",
+    ENGINE: "must be auto, private, or the URL of an engine: unix:///run/docker.sock",
     PUBLICATION: "must be oci: and a directory",
     SOURCE: "must be fixture: and a fixture's name",
     PROMPT: "must be letters and digits, with single '-' or '_' between them",

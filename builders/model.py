@@ -13,7 +13,7 @@ from builders import fixture, space
 from builders.errors import LockError, ModelError
 from builders.files import sha256_of, tree_digests, write_atomically
 from builders.matrix import Format, Matrix, Model
-from builders.store import Store
+from builders.project import Project
 
 RECIPE = "model.json"
 """The file of a model directory that says how its vectors are made."""
@@ -74,15 +74,17 @@ class ModelDirectory:
     size: int
 
 
-def directory(root: Path, store: Store, matrix: Matrix, name: str, form: Format) -> ModelDirectory:
+def directory(project: Project, name: str, form: Format | None) -> ModelDirectory:
     """Return the directory that a backend loads; it is made once and kept in the cache.
 
     Raises:
         LockError: The lock is missing, malformed or lacks the format.
-        ModelError: What was made is not what the lock says.
+        ModelError: There is no format, or what was made is not what the lock says.
     """
-    model = matrix.models[name]
-    lock = read_lock(root, name)
+    if form is None:
+        raise ModelError(f"the backend reads no format of {name}", remedy="choose another model")
+    model = project.matrix.models[name]
+    lock = read_lock(project.root, name)
     recipe = _recipe(model, name, form, lock)
     text = recipe.to_json().encode()
 
@@ -92,7 +94,7 @@ def directory(root: Path, store: Store, matrix: Matrix, name: str, form: Format)
         write_atomically(target / RECIPE, text)
 
     return ModelDirectory(
-        path=store.derived("models", hashlib.sha256(text).hexdigest(), make),
+        path=project.store.derived("models", hashlib.sha256(text).hexdigest(), make),
         digest=f"sha256:{hashlib.sha256(text).hexdigest()}",
         files={**recipe.files, RECIPE: hashlib.sha256(text).hexdigest()},
         size=len(text) + sum(file.size for file in lock.formats[form].values()),
@@ -100,9 +102,20 @@ def directory(root: Path, store: Store, matrix: Matrix, name: str, form: Format)
 
 
 def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
-    """Make a model in every format, and return what it consists of."""
+    """Make a model in every format, and return what it consists of.
+
+    Raises:
+        ModelError: Its source weights or tokenizer are not those that matrix.yaml declares.
+    """
     model = matrix.models[name]
     source = model.source.removeprefix("fixture:")
+    made = fixture.source_digests(source)
+    if (made.weights, made.tokenizer) != (model.weights, model.tokenizer):
+        raise ModelError(
+            f"its weights are {made.weights} and its tokenizer {made.tokenizer}",
+            where=f"matrix.yaml: models.{name}",
+            remedy="declare these, if the change is meant: it is another vector space then",
+        )
     formats: dict[Format, Mapping[str, LockedFile]] = {}
     for form in model.formats:
         target = scratch / form

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -31,9 +31,9 @@ from builders.engine import Engine
 from builders.errors import EquivecError, PreflightError, PublicationError
 from builders.image import Base
 from builders.inputs import Needs
-from builders.plan import Cell
 from builders.once import Once
 from builders.outcome import Outcome
+from builders.plan import Cell
 from builders.project import Project
 from builders.publication import PassedImage
 from builders.report import Reporter
@@ -85,9 +85,7 @@ class Shared:
     references: Once[tuple[str, str], Vectors]
 
 
-def run(
-    project: Project, cells: Sequence[Cell], options: Options, reporter: Reporter
-) -> Finished:
+def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Reporter) -> Finished:
     """Bring cells from their inputs to their verdicts.
 
     Every cell has an outcome: one that fails does not keep the others from going on.
@@ -163,9 +161,12 @@ def publish(project: Project, finished: Finished) -> None:
                 f"{found} is published, {tested.digest} was tested", where=tested.name
             )
     with connection.connect(finished.engine.environment) as client:
-        for tested in passed:
-            name = f"{tested.name}:{tested.platform.replace('/', '-')}"
-            engine_images.tag(client, tested.digest, name)
+        for outcome in finished.outcomes:
+            if outcome.error is None and outcome.layout:
+                # Of an earlier run's images, the engine may have been cleaned since.
+                digest = engine_images.load(client, outcome.layout)
+                name = f"{outcome.cell.image}:{outcome.cell.platform.replace('/', '-')}"
+                engine_images.tag(client, digest, name)
 
 
 def _preflight(project: Project, cell: Cell) -> PreflightError | None:
@@ -269,9 +270,7 @@ def _built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
     """Build a cell's image from its inputs."""
     base = _base(project, cell.platform, shared, reporter)
     wheels = inputs.wheels(project, cell.backend, cell.platform)
-    directory = model.directory(
-        project.root, project.store, project.matrix, cell.model, cell.format
-    )
+    directory = model.directory(project, cell.model, cell.format)
     recipe = image.backend_recipe(
         project.images,
         name=cell.image,

@@ -10,6 +10,7 @@ from builders.matrix import Matrix
 from builders.paths import ROOT
 from builders.store import Store, cache_directory
 
+
 @dataclass(frozen=True, kw_only=True)
 class Project:
     """What every command works on.

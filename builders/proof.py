@@ -56,7 +56,7 @@ def suite(project: Project) -> str:
 
 def texts(project: Project) -> Corpus:
     """Return the corpus."""
-    return corpora.read(project.root / "tests" / "corpus" / "corpus.jsonl")
+    return corpora.read(project.root / corpora.COMMITTED)
 
 
 def key(project: Project, cell: Cell, digest: str, engine: Engine) -> str:

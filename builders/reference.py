@@ -56,15 +56,7 @@ def vectors(project: Project, cell: Cell) -> Vectors:
         ModelError: The model is not what its lock says.
         ReferenceVectorsError: The vectors cannot be made, or are unusable.
     """
-    if cell.format is None:
-        raise ReferenceVectorsError(
-            f"{cell.backend} reads no format of {cell.model}",
-            where=cell.id,
-            remedy="choose a model that has one of its formats",
-        )
-    directory = model.directory(
-        project.root, project.store, project.matrix, cell.model, cell.format
-    )
+    directory = model.directory(project, cell.model, cell.format)
     embedding = Embedding(
         name=f"{cell.backend} with {cell.model} on {host.current()}",
         python=host_venv.python(project, cell.backend),

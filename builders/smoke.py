@@ -11,7 +11,7 @@ from pathlib import Path
 from docker import DockerClient
 
 from builders import containers, smoke_cell, smoke_suite, vectors
-from builders.check import Check, from_findings
+from builders.check import Check
 from builders.containers import Container, ReadOnlyMount
 from builders.corpus import Corpus
 from builders.errors import EngineError, SmokeError
@@ -139,7 +139,7 @@ def prove(
             batch_size = str(subject.patience.batch_size)
             batched = _vectors(container, subject, "vectors", "--batch-size", batch_size)
         with steps.timed("stop"):
-            changed = _nothing_on_disk_changed(container)
+            changed = _nothing_on_disk_changed(container, execution)
             stopped = _stops_on_sigterm(container, subject)
     return Proof(
         checks=(*tested, changed, stopped), alone=alone, batched=batched, seconds=steps.seconds
@@ -242,10 +242,14 @@ def _reason(stderr: str) -> str:
     return f": {lines[-1]}" if lines else ""
 
 
-def _nothing_on_disk_changed(container: Container) -> Check:
+def _nothing_on_disk_changed(container: Container, execution: str) -> Check:
     """Look at the disk once more, now that the service has worked."""
     changed = smoke_cell.unexplained(change.path for change in container.diff())
-    return from_findings("smoke:nothing-on-disk-changed-at-the-end", changed)
+    return Check(
+        name="smoke:nothing-on-disk-changed-at-the-end",
+        passed=not changed,
+        details=(execution, *changed),
+    )
 
 
 def _stops_on_sigterm(container: Container, subject: Subject) -> Check:

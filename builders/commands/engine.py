@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from builders import engine, matrix
+from builders import engine, matrix, private_engine
 from builders.paths import ROOT
 from builders.store import cache_directory
 
@@ -45,14 +45,20 @@ def _described(status: engine.Status) -> str:
     used = status.engine
     if used is None:
         reason = f" ({status.reason})" if status.reason else ""
-        return f"no engine runs that builds could use{reason}; a build would start a private one"
+        against = "; ".join(private_engine.reasons_against())
+        then = (
+            f"and none can be started: {against}"
+            if against
+            else "a build would start a private one"
+        )
+        return f"no engine runs that builds could use{reason}; {then}"
     versions = used.versions
     return "\n".join(
         (
             f"{used.kind} engine at {used.host}",
             f"  runs      {', '.join(used.platforms)} (native: {used.native})",
-            f"  versions  docker {versions.docker}, buildx {versions.buildx},"
-            f" BuildKit {versions.buildkit}, containerd {versions.containerd}",
+            f"  docker    {versions.docker}, containerd {versions.containerd}",
+            f"  buildx    {versions.buildx}, BuildKit {versions.buildkit}",
             f"  use it    export DOCKER_HOST={used.host}",
         )
     )

@@ -6,12 +6,10 @@ It listens until it is interrupted; nothing is left running then.
 from __future__ import annotations
 
 import argparse
-import sys
 
-from builders import host, inputs, model, project, reference, report, serve
+from builders import host, host_venv, inputs, model, project, report, serve
 from builders import plan as plans
 from builders.commands.arguments import port
-from builders.errors import SelectionError
 from builders.inputs import Needs
 from builders.selection import Selection
 
@@ -24,3 +22,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="fixture-768", metavar="NAME", help="which model")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen")
     parser.add_argument("--port", type=port, default=8080, metavar="N", help="where to listen")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    serve.refuse_taken_port(arguments.host, arguments.port)
+    checkout = project.load()
+    chosen = Selection(backends=(arguments.backend,), models=(arguments.model,))
+    planned = plans.plan(checkout.matrix, chosen, host.current())
+    # Any platform's cell: the format is the same, and the wheels are this host's.
+    cell = next(cell for cell in planned.cells if cell.selected)
+    with report.reporter([]) as reporter:
+        with reporter.step("fetch") as step:
+            needs = Needs(roots=(), wheels=((cell.backend, host.current()),))
+            inputs.fetch(checkout, needs, progress=step.progress)
+        with reporter.step("environment"):
+            python = host_venv.python(checkout, cell.backend)
+            directory = model.directory(checkout, cell.model, cell.format)
+    serve.serve(
+        serve.Service(
+            python=python,
+            module_path=(checkout.images / "service", checkout.images / cell.backend),
+            model=directory.path,
+            host=arguments.host,
+            port=arguments.port,
+        ),
+        note=lambda text: print(text, flush=True),  # noqa: T201 (what people see)
+    )
+    return 0

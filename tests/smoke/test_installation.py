@@ -34,8 +34,14 @@ def test_wheel(answers: Answers, cell: SmokeCell, wheel: SmokeWheel) -> None:
     found = next(
         answer for answer in answers if answer["step"] == "wheel" and answer["name"] == wheel.name
     )
-    assert found["version"] == wheel.version, f"{wheel.name}: its metadata says another version"
-    assert not found["errors"], "; ".join(found["errors"])
+    assert found["version"] is not None, f"{wheel.name} is not installed{errors(found)}"
+    problem = f"{wheel.name} is of version {found['version']}, locked {wheel.version}"
+    assert found["version"] == wheel.version, problem + errors(found)
+    assert not found["errors"], f"{wheel.name} does not import{errors(found)}"
+
+
+def errors(found: dict[str, Any]) -> str:
+    return "".join(f"; {error}" for error in found["errors"])
 
 
 def test_shared_libraries_load(answers: Answers, cell: SmokeCell) -> None:

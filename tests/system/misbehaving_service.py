@@ -1,0 +1,54 @@
+"""Runs inside a test's container in place of the service, and does what its argument says.
+
+`{}` behaves well. `health` and `embedding` replace answers; `loading` never gets ready, `silent`
+takes connections and says nothing, `embed` is "hang" or "die", `deaf` ignores SIGTERM.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+plan: dict[str, Any] = json.loads(sys.argv[1])
+
+
+class Service(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if plan.get("silent"):
+            time.sleep(600)
+        self.answer({**plan["health"], "embedding_model_loaded": not plan.get("loading")})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if plan.get("embed") == "hang":
+            time.sleep(600)
+        if plan.get("embed") == "die":
+            sys.stderr.write("illegal instruction, says the service\n")
+            os._exit(132)
+        health = plan["health"]
+        vector = {"embedding": plan["embedding"], "dimension": health["dimension"]}
+        self.answer({**vector, "model": health["model"]})
+
+    def answer(self, document: dict[str, Any]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base's name)
+        """Say nothing."""
+
+
+def end(*_: object) -> None:
+    if not plan.get("deaf"):
+        os._exit(0)
+
+
+signal.signal(signal.SIGTERM, end)
+sys.stderr.write("the service has started\n")
+sys.stderr.flush()
+HTTPServer(("127.0.0.1", 8080), Service).serve_forever()
