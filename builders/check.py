@@ -9,6 +9,10 @@ MOST_DETAILS = 20
 """How many findings a check lists; the rest are counted."""
 
 
+Figure = int | float | str | None
+"""What was measured or asked for. Counts stay counts when a verdict is written and read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """One line of a verdict.
@@ -23,8 +27,8 @@ class Check:
 
     name: str
     passed: bool
-    figure: float | str | None = None
-    limit: float | str | None = None
+    figure: Figure = None
+    limit: Figure = None
     details: tuple[str, ...] = ()
 
 
@@ -32,8 +36,8 @@ def from_findings(
     name: str,
     findings: Iterable[str],
     *,
-    figure: float | str | None = None,
-    limit: float | str | None = None,
+    figure: Figure = None,
+    limit: Figure = None,
 ) -> Check:
     """Return the check that passes when nothing was found, and lists what was.
 

@@ -55,13 +55,16 @@ def python(project: Project, backend: str) -> Path:
     return _python_of(project.store.derived("hosts", key.removeprefix("sha256:"), make))
 
 
-def interpreter() -> Path:
+def interpreter(running: tuple[int, ...] = sys.version_info[:2]) -> Path:
     """Return a Python 3.11 of this machine: the one that runs this program, or one that uv finds.
+
+    Args:
+        running: The version that runs this program.
 
     Raises:
         ReferenceVectorsError: There is none.
     """
-    if sys.version_info[:2] == VERSION:
+    if running == VERSION:
         # Not that of an environment, which may be deleted.
         return Path(sys.base_prefix, "bin", "python3.11")
     try:
