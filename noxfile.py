@@ -48,7 +48,7 @@ def install(session: nox.Session, programs: Path) -> None:
     session.log("installing the orchestrator's requirements (once)")
     session.run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT), external=True)
     session.run(
-        *(str(programs / "python"), "-m", "pip", "install", "--quiet", "--require-hashes"),
+        *(str(programs / "python"), "-m", "pip", "install", "-qq", "--require-hashes"),
         *("--disable-pip-version-check", "--requirement", str(REQUIREMENTS)),
         external=True,
     )

@@ -16,6 +16,9 @@ from builders.process import Completed, run
 TIME_LIMIT = 30 * 60.0
 """Seconds after which a build is given up."""
 
+STEP = re.compile(r"#\d+ \[(?P<stage>[\w-]+) +\d+/\d+\] (?:RUN|COPY)")
+"""How BuildKit tells that an instruction begins: `#12 [site 1/1] RUN …`."""
+
 LAST_LINES = 25
 """How many lines of a failed build its error shows."""
 
@@ -96,11 +99,13 @@ def build(
         BuildError: The Dockerfile failed: its last lines are in the message.
     """
     arguments = command(recipe, destination, use_cache=use_cache)
+    told: set[str] = set()
 
     def show(line: str) -> None:
-        step = re.match(r"#\d+ (\[.*)", line)
-        if step:
-            note(step[1])
+        step = STEP.match(line)
+        if step and step["stage"] not in told:
+            told.add(step["stage"])
+            note(step["stage"])
 
     try:
         completed = run(

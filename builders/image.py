@@ -102,7 +102,7 @@ def backend_recipe(
     backend: tuple[str, Backend],
     model: tuple[str, Model],
     base: Base,
-    build_base: Base,
+    build_root: Root,
     wheels: Wheels,
     model_directory: ModelDirectory,
     epoch: int,
@@ -116,7 +116,7 @@ def backend_recipe(
         backend: Its key and entry in matrix.yaml.
         model: Its key and entry in matrix.yaml.
         base: The target platform's base image.
-        build_base: The build platform's.
+        build_root: The build platform's root file system, whose Python assembles the layers.
         wheels: What the backend's lock names for the target platform.
         model_directory: What goes to /opt/equivec/model.
         epoch: The newest time in the image.
@@ -132,7 +132,7 @@ def backend_recipe(
         files=sources,
         contexts={
             "base": base.context,
-            "build": build_base.context,
+            "build-root": build_root.context,
             "model": Context(location=str(model_directory.path), digest=model_directory.digest),
             "service": Context(
                 location=str(service), digest=digest_of(dict(tree_digests(service)))

@@ -278,7 +278,7 @@ def _built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
         backend=(cell.backend, project.matrix.backends[cell.backend]),
         model=(cell.model, project.matrix.models[cell.model]),
         base=base,
-        build_base=_base(project, shared.engine.native, shared, reporter),
+        build_root=inputs.root(project, shared.engine.native),
         wheels=wheels,
         model_directory=directory,
         epoch=project.matrix.epoch,
@@ -318,7 +318,13 @@ def _base(project: Project, platform: str, shared: Shared, reporter: Reporter) -
             epoch=project.matrix.epoch,
         )
         with reporter.step(f"base {platform}") as step:
-            built = image.built(recipe, shared.engine, project.store, note=step.note)
+            built = image.built(
+                recipe,
+                shared.engine,
+                project.store,
+                note=step.note,
+                rebuild=shared.options.rebuild,
+            )
         return Base(layout=built, lock=root.lock)
 
     return shared.bases.get(platform, make)

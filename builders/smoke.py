@@ -124,6 +124,13 @@ def prove(
         with steps.timed("ready"):
             note(f"waiting until the container is ready ({execution})")
             _wait_until_ready(container, subject)
+        ready = Check(
+            name="smoke:ready",
+            passed=True,  # what does not become ready is an error: nothing else can be said of it
+            figure=steps.seconds["ready"],
+            limit=subject.patience.ready,
+            details=(f"{execution}, seconds",),
+        )
         with steps.timed("tests"):
             note(f"smoke tests ({execution})")
             tested = smoke_suite.judge(
@@ -142,7 +149,10 @@ def prove(
             changed = _nothing_on_disk_changed(container, execution)
             stopped = _stops_on_sigterm(container, subject)
     return Proof(
-        checks=(*tested, changed, stopped), alone=alone, batched=batched, seconds=steps.seconds
+        checks=(ready, *tested, changed, stopped),
+        alone=alone,
+        batched=batched,
+        seconds=steps.seconds,
     )
 
 

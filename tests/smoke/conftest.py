@@ -1,7 +1,14 @@
-"""Smoke tests: ordinary pytest-testinfra files that look at a running container.
+r"""Smoke tests: ordinary pytest-testinfra files that look at a running container.
 
-By hand: `pytest tests/smoke --hosts=docker://CONTAINER --equivec-cell FACTS.json`, where the facts
-(builders/smoke_cell.py) are the file that `nox -s smoke` leaves beside the container's logs.
+`nox -s smoke` runs them. By hand, with a container started as Equivec starts its own (the shell is
+for testinfra; a static busybox of the image's platform will do):
+
+    docker run --detach --init --network none --read-only --cap-drop ALL \
+        --security-opt no-new-privileges --volume BUSYBOX:/usr/bin/sh:ro IMAGE
+    pytest tests/smoke --hosts=docker://CONTAINER \
+        --equivec-cell dist/records/CELL/facts.json
+
+`nox -s smoke` leaves the facts (builders/smoke_cell.py) there, and the container's log beside them.
 """
 
 from __future__ import annotations

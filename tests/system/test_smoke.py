@@ -102,7 +102,12 @@ class Bench:
             run={
                 "Entrypoint": list(entrypoint),
                 "User": user,
-                "Env": ["PATH=/usr/bin:/bin", "PYTHONPATH=/opt/equivec/service"],
+                "Env": [
+                    "PATH=/usr/bin:/bin",
+                    "PYTHONPATH=/opt/equivec/service",
+                    # Images hold their byte code; this one does not, and may be written to.
+                    "PYTHONDONTWRITEBYTECODE=1",
+                ],
             },
         ).write(self.scratch / str(number))
         return engine_images.load(self.client, layout.read(written))
