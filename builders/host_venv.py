@@ -9,9 +9,10 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from builders import host, inputs, wheel_lock
+from builders import host, inputs
 from builders.errors import ProcessError, ReferenceVectorsError
 from builders.files import digest_of
+from builders.lock import wheels as wheel_lock
 from builders.process import run
 from builders.project import Project
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders import layout
 from builders.build import Context, Recipe, build
 from builders.engine import Engine
 from builders.files import digest_of, sha256_of, tree_digests
-from builders.layout import Layout
+from builders.formats import layout
+from builders.formats.layout import Layout
 from builders.matrix import Backend, Model
 from builders.model import ModelDirectory
 from builders.space import vector_space

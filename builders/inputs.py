@@ -6,25 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders import (
-    deb,
-    debian_lock,
-    download,
-    indexes,
-    layout,
-    list_file,
-    locating,
-    rootfs,
-    wheel_lock,
-)
+from builders import list_file, rootfs
 from builders.files import digest_of, sha256_of
+from builders.formats import deb, layout
 from builders.image import Root, Wheels
+from builders.lock import debian as debian_lock
+from builders.lock import wheels as wheel_lock
+from builders.network import download, indexes, locating
 from builders.project import Project
 
 SHELL = "bin/busybox"
 """The member of busybox-static that the smoke tests mount: testinfra needs a shell."""
 
-_ROOT_CODE = ("deb.py", "layer.py", "root_entries.py", "rootfs.py", "system_files.py")
+_ROOT_CODE = (
+    "formats/deb.py",
+    "formats/layer.py",
+    "rootfs/__init__.py",
+    "rootfs/entries.py",
+    "rootfs/system_files.py",
+)
 """What a root file system depends on beside its packages."""
 
 
@@ -73,7 +73,7 @@ def root(project: Project, platform: str) -> Root:
     epoch = project.matrix.epoch
     key = digest_of(
         {
-            "code": {name: sha256_of(Path(__file__).with_name(name)) for name in _ROOT_CODE},
+            "code": {name: sha256_of(Path(__file__).parent / name) for name in _ROOT_CODE},
             "epoch": epoch,
             "packages": lock.digest,
             "platform": platform,

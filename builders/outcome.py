@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from builders.check import Check
 from builders.errors import CellsFailedError, EquivecError
-from builders.layout import Layout
+from builders.formats.layout import Layout
 from builders.plan import Cell, Plan
-from builders.summary import Row
+from builders.report.summary import Row
 from builders.verdict import Verdict
 
 

@@ -8,11 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from builders import (
-    connection,
-    containers,
-    debian_lock,
     engine,
-    engine_images,
     host,
     image,
     inputs,
@@ -22,15 +18,16 @@ from builders import (
     proof,
     publication,
     reference,
-    run_mark,
     verdict,
-    wheel_lock,
 )
 from builders import outcome as outcomes
-from builders.engine import Engine
+from builders.engine import Engine, connection, containers, run_mark
+from builders.engine import images as engine_images
 from builders.errors import EquivecError, PreflightError, PublicationError
 from builders.image import Base
 from builders.inputs import Needs
+from builders.lock import debian as debian_lock
+from builders.lock import wheels as wheel_lock
 from builders.once import Once
 from builders.outcome import Outcome
 from builders.plan import Cell

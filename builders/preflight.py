@@ -9,10 +9,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from builders import list_file
-from builders.debian_lock import Libraries
-from builders.elf import version_key
 from builders.errors import LockError
-from builders.wheel_lock import Wheel, WheelLock
+from builders.formats.elf import version_key
+from builders.lock.debian import Libraries
+from builders.lock.wheels import Wheel, WheelLock
 
 FORMATS = {"linux": "elf", "darwin": "mach-o"}
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}

@@ -11,20 +11,22 @@ from datetime import UTC, datetime
 from docker import DockerClient
 
 from builders import corpus as corpora
-from builders import engine_images, host, list_file, parity, smoke, wheel_lock
+from builders import host, list_file, parity, smoke
 from builders.audit import Audit, AuditInputs, audit
-from builders.audit_image import EQUIVEC
+from builders.audit.image import EQUIVEC
 from builders.build import Recipe
 from builders.check import Check
 from builders.corpus import Corpus
 from builders.engine import Engine
+from builders.engine import images as engine_images
 from builders.files import digest_of, tree_digests
+from builders.formats.layout import Layout
 from builders.inputs import shell
-from builders.layout import Layout
+from builders.lock import wheels as wheel_lock
 from builders.model import ModelDirectory
 from builders.plan import Cell
 from builders.project import Project
-from builders.smoke_cell import SmokeCell, SmokeWheel
+from builders.smoke.cell import SmokeCell, SmokeWheel
 from builders.space import vector_space
 from builders.vectors import Vectors
 from builders.verdict import Environment, Inputs, Subject, Verdict

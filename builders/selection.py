@@ -11,7 +11,7 @@ from builders import cell
 from builders.cell import CellName
 from builders.errors import SelectionError
 from builders.matrix import Matrix
-from builders.spelling import suggestion
+from builders.matrix.spelling import suggestion
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from builders import engine, matrix, private_engine
+from builders import engine, matrix
+from builders.engine import private as private_engine
 from builders.paths import ROOT
 from builders.store import cache_directory
 

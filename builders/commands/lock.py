@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from builders import lock, model, project, report
-from builders.renewal import Renewal
+from builders.lock.renewal import Renewal
 
 EXAMPLES = ("",)
 

@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 
-from builders import host, matrix, plan_table, selection, terminal
+from builders import host, matrix, selection
 from builders import plan as plans
 from builders.paths import ROOT
+from builders.report import plan_table, terminal
 
 EXAMPLES = ("", "--all", "--json --platform linux/arm64")
 

@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from builders import corpus, fixture, fixture_onnx, matrix, parity, space, vectors
+from builders import corpus, fixture, matrix, parity, space, vectors
 from builders.corpus import Corpus
 from builders.errors import ReferenceVectorsError
 from builders.files import sha256_of, tree_digests
-from builders.fixture_weights import weights
+from builders.fixture import onnx_graph as fixture_onnx
+from builders.fixture.weights import weights
 from builders.matrix import Matrix, Tolerance
 from builders.vectors import Vectors
 

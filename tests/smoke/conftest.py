@@ -8,7 +8,7 @@ for testinfra; a static busybox of the image's platform will do):
     pytest tests/smoke --hosts=docker://CONTAINER \
         --equivec-cell dist/records/CELL/facts.json
 
-`nox -s smoke` leaves the facts (builders/smoke_cell.py) there, and the container's log beside them.
+`nox -s smoke` leaves the facts (builders/smoke/cell.py) there, and the container's log beside them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from builders import smoke_cell
-from builders.smoke_cell import SmokeCell
-from builders.smoke_results import SmokeResult
+from builders.smoke import cell as smoke_cell
+from builders.smoke.cell import SmokeCell
+from builders.smoke.results import SmokeResult
 
 INSIDE = Path(__file__).parent / "inside"
 

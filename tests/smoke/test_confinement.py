@@ -9,8 +9,8 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from builders import smoke_cell
-from builders.smoke_cell import SmokeCell
+from builders.smoke import cell as smoke_cell
+from builders.smoke.cell import SmokeCell
 
 USER = "65532"
 

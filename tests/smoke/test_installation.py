@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builders.smoke_cell import SmokeCell, SmokeWheel
+from builders.smoke.cell import SmokeCell, SmokeWheel
 
 MACHINES = {"linux/amd64": ("x86_64", 62), "linux/arm64": ("aarch64", 183)}
 """The kernel's name of each platform's machine, and its number in an ELF header."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builders.smoke_cell import SmokeCell
+from builders.smoke.cell import SmokeCell
 
 TEXT = "the fish"  # short: under emulation each token takes a third of a second
 

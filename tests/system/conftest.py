@@ -10,20 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from builders import (
-    binfmt,
-    engine,
-    engine_config,
-    engine_remains,
-    layout,
-    mounts,
-    private_engine,
-)
-from builders.apt import Index
-from builders.engine import Engine
-from builders.engine_config import DAEMONS, Daemon, Places
-from builders.layout import Layout
-from builders.mirrors import mirrors
+from builders import engine
+from builders.engine import Engine, binfmt, mounts
+from builders.engine import configuration as engine_config
+from builders.engine import private as private_engine
+from builders.engine import remains as engine_remains
+from builders.engine.configuration import DAEMONS, Daemon, Places
+from builders.formats import layout
+from builders.formats.layout import Layout
+from builders.network.apt import Index
+from builders.network.mirrors import mirrors
 from builders.process import run
 from builders.store import cache_directory
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from builders import containers, engine_images
-from builders.connection import connect
-from builders.containers import Container, Limits, ReadOnlyMount
-from builders.engine import Engine
+from builders.engine import Engine, containers
+from builders.engine import images as engine_images
+from builders.engine.connection import connect
+from builders.engine.containers import Container, Limits, ReadOnlyMount
+from builders.engine.run_mark import RunMark, mark
 from builders.errors import EngineError, SmokeError
-from builders.layout import Layout
-from builders.run_mark import RunMark, mark
+from builders.formats.layout import Layout
 from tests.system.conftest import Images
 
 pytestmark = pytest.mark.engine
@@ -29,9 +29,9 @@ BUSYBOX = "/bin/busybox"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from builders import containers
-from builders.connection import connect
-from builders.run_mark import mark
+from builders.engine import containers
+from builders.engine.connection import connect
+from builders.engine.run_mark import mark
 with connect(os.environ) as client, mark(Path(sys.argv[1])) as run:
     containers.start(client, sys.argv[2], platform=sys.argv[3], run=run.id)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -11,19 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from builders import (
-    containers,
-    engine,
-    engine_images,
-    engine_remains,
-)
-from builders.apt import Index
-from builders.connection import connect
-from builders.engine import Engine
-from builders.engine_config import DAEMONS, Daemon
+from builders import engine
+from builders.engine import Engine, containers
+from builders.engine import images as engine_images
+from builders.engine import remains as engine_remains
+from builders.engine.configuration import DAEMONS, Daemon
+from builders.engine.connection import connect
+from builders.engine.run_mark import mark
 from builders.errors import EngineError
-from builders.mirrors import mirrors
-from builders.run_mark import mark
+from builders.network.apt import Index
+from builders.network.mirrors import mirrors
 from tests.system.conftest import Images, Own
 
 pytestmark = pytest.mark.engine

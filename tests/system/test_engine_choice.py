@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from builders import engine, engine_config, private_engine
+from builders import engine
 from builders.engine import Engine
+from builders.engine import configuration as engine_config
+from builders.engine import private as private_engine
 from builders.errors import EngineError
 from tests.system.conftest import Own
 
@@ -30,7 +32,7 @@ def test_the_systems_engine_is_used_if_it_can_do_what_is_needed(
     notes: list[str] = []
     found = engine.find(tmp_path, note=notes.append)
     assert (found.kind, found.host) == ("system", private.host)
-    assert notes == [f"engine: probing {private.host}"]
+    assert notes == [f"probing {private.host}"]
     assert engine.find(tmp_path, note=notes.append) == found
     assert len(notes) == 1  # a passed probe is not repeated
     status = engine.status(tmp_path)

@@ -17,27 +17,22 @@ import pytest
 from docker import DockerClient
 from docker.types import Mount
 
-from builders import (
-    containers,
-    engine_images,
-    inputs,
-    layout,
-    project,
-    smoke,
-    smoke_cell,
-    smoke_suite,
-)
+from builders import inputs, project, smoke
 from builders.check import Check
-from builders.connection import connect
-from builders.containers import RUN_LABEL
 from builders.corpus import Corpus, Text
-from builders.engine import Engine
+from builders.engine import Engine, containers
+from builders.engine import images as engine_images
+from builders.engine.connection import connect
+from builders.engine.containers import RUN_LABEL
+from builders.engine.run_mark import mark
 from builders.errors import SmokeError
+from builders.formats import layout
 from builders.inputs import Needs
-from builders.run_mark import mark
 from builders.smoke import Patience, Proof, Subject
-from builders.smoke_cell import SmokeCell, SmokeWheel
-from builders.smoke_suite import Records
+from builders.smoke import cell as smoke_cell
+from builders.smoke import suite as smoke_suite
+from builders.smoke.cell import SmokeCell, SmokeWheel
+from builders.smoke.suite import Records
 from tests.unit.images import Image
 
 pytestmark = pytest.mark.engine

@@ -14,7 +14,7 @@ from typing import Any
 
 import zstandard
 
-from builders.layer import TAR, TAR_GZIP, TAR_ZSTD
+from builders.formats.layer import TAR, TAR_GZIP, TAR_ZSTD
 
 EPOCH = 1704067200
 CREATED = "2024-01-01T00:00:00Z"

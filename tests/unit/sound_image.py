@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from builders import layout
 from builders.audit import AuditInputs, audit
-from builders.audit_bytecode import MAGIC
-from builders.audit_wheels import SITE
+from builders.audit.bytecode import MAGIC
+from builders.audit.wheels import SITE
 from builders.check import Check
+from builders.formats import layout
 from tests.unit.elf_samples import elf_file
 from tests.unit.images import EPOCH, Image, Item, directory, file, symlink, tar
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from builders.apt import Index, configuration, deb_name, parse_uris, sources
 from builders.errors import FetchError
-from builders.mirrors import Mirrors
+from builders.network.apt import Index, configuration, deb_name, parse_uris, sources
+from builders.network.mirrors import Mirrors
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MIRRORS = Mirrors(main="http://d/debian", security="http://d/debian-security", keyring=KEYRING)

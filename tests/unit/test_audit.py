@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from builders import layout, tree
 from builders.audit import audit
-from builders.audit_image import bytes_without_model
+from builders.audit.image import bytes_without_model
 from builders.check import MOST_DETAILS, from_findings
 from builders.errors import ArchiveError
+from builders.formats import layout, tree
 from tests.unit.images import Image, directory, file, symlink, tar
 from tests.unit.sound_image import SoundImage
 

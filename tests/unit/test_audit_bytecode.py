@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from builders import audit_bytecode
-from builders.audit_bytecode import source_of
+from builders.audit import bytecode as audit_bytecode
+from builders.audit.bytecode import source_of
 from tests.unit.images import file, symlink
 from tests.unit.sound_image import SoundImage, byte_code
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builders import tree
-from builders.audit_wheels import SITE
+from builders.audit.wheels import SITE
+from builders.formats import tree
 from tests.unit.images import CREATED, EPOCH, Item, directory, file, symlink
 from tests.unit.sound_image import SoundImage
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.audit_wheels import SITE
+from builders.audit.wheels import SITE
 from builders.errors import ArchiveError
 from tests.unit.images import directory, file, symlink
 from tests.unit.sound_image import SoundImage, byte_code, record_hash, wheel

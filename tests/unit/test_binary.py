@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from builders.binary import Binary, identify
+from builders.formats.binary import Binary, identify
 
 ARM64, AMD64 = 0x0100000C, 0x01000007
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.binfmt import FOREIGN, registration
+from builders.engine.binfmt import FOREIGN, registration
 from builders.errors import EngineError
 
 

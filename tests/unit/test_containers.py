@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builders.containers import RUN_LABEL, Limits, ReadOnlyMount, container_options
+from builders.engine.containers import RUN_LABEL, Limits, ReadOnlyMount, container_options
 
 
 def test_a_container_can_do_no_harm() -> None:

@@ -10,8 +10,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from builders.corpus import read
-from builders.fixture_tokenizer import tokenizer_json
-from builders.fixture_vocabulary import NATURAL
+from builders.fixture.tokenizer import tokenizer_json
+from builders.fixture.vocabulary import NATURAL
 
 PATH = Path(__file__).parents[1] / "corpus" / "corpus.jsonl"
 LINES = PATH.read_bytes().decode("utf-8").splitlines(keepends=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import deb
 from builders.errors import ArchiveError
-from builders.layer import CHUNK, Kind
+from builders.formats import deb
+from builders.formats.layer import CHUNK, Kind
 from tests.unit import debs
 from tests.unit.images import Item, directory, file, hardlink, item, symlink, tar
 

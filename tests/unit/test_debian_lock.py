@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from builders.apt import DebianPackage
-from builders.debian_lock import DebianLock, Libraries, format_lock, read
 from builders.errors import LockError
+from builders.lock.debian import DebianLock, Libraries, format_lock, read
+from builders.network.apt import DebianPackage
 
 
 def package(name: str, digit: str, architecture: str = "arm64") -> DebianPackage:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builders.debian_renewal import symbol_versions
 from builders.errors import LockError
+from builders.lock.debian_renewal import symbol_versions
 from tests.unit.debs import deb
 from tests.unit.elf_samples import elf_file
 from tests.unit.images import file, symlink

@@ -18,12 +18,12 @@ import certifi
 import httpx
 import pytest
 
-from builders import download, transfer
-from builders.download import NotServedError, fetch
 from builders.errors import FetchError
-from builders.pip_settings import PipSettings
+from builders.network import download, transfer
+from builders.network.download import NotServedError, fetch
+from builders.network.pip_settings import PipSettings
+from builders.network.transfer import Item, retry_after
 from builders.store import Store
-from builders.transfer import Item, retry_after
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 
@@ -256,8 +256,8 @@ def test_file_urls_are_copied(store: Store, tmp_path: Path) -> None:
 def test_two_processes_fetch_the_same_once(mirror: Mirror, store: Store) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from builders.download import fetch; from builders.store import Store\n"
-        "from builders.transfer import Item\n"
+        "from builders.network.download import fetch; from builders.store import Store\n"
+        "from builders.network.transfer import Item\n"
         "cache, url, sha256, size = sys.argv[1:]\n"
         "fetch([Item(name='a', url=url, sha256=sha256, size=int(size))], Store(Path(cache)))"
     )

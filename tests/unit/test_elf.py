@@ -13,9 +13,9 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 
-from builders import elf
-from builders.elf import Elf
 from builders.errors import ArchiveError
+from builders.formats import elf
+from builders.formats.elf import Elf
 from tests.unit.elf_samples import elf_file
 
 HEADER = struct.Struct("<4sBBB9xHHIQQQIHHHHHH")

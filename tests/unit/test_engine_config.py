@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from builders import engine_config
-from builders.engine_config import Places, places
+from builders.engine import configuration as engine_config
+from builders.engine.configuration import Places, places
 
 SOCKET_LIMIT = 107
 

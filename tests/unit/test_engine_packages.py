@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.engine_packages import (
+from builders.engine.packages import (
     PROGRAMS,
     RELEASES,
     Recipe,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from builders import layout
-from builders.engine_probe import EPOCH, build_argv, check_layers, keeps_digests
+from builders.engine.probe import EPOCH, build_argv, check_layers, keeps_digests
 from builders.errors import EngineError
-from builders.layer import TAR_GZIP, TAR_ZSTD
-from builders.layout import Layout
+from builders.formats import layout
+from builders.formats.layer import TAR_GZIP, TAR_ZSTD
+from builders.formats.layout import Layout
 from tests.unit.images import Image, file, tar
 
 

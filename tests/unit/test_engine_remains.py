@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from builders import engine_remains
-from builders.engine_config import Places
+from builders.engine import remains as engine_remains
+from builders.engine.configuration import Places
 
 CONTAINER = (
     "611 412 0:57 / / rw,relatime - overlay overlay "

@@ -12,7 +12,7 @@ import pytest
 
 from builders import fixture, matrix
 from builders.errors import ModelError
-from builders.fixture_architecture import tensors
+from builders.fixture.architecture import tensors
 from tests.unit.exact import read_safetensors
 
 SMALL = tuple(name for name in fixture.names() if name != "nomic-768-twin")

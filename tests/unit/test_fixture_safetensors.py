@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from builders import fixture_safetensors
+from builders.fixture import safetensors as fixture_safetensors
 from tests.unit.exact import read_safetensors
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from tokenizers import Tokenizer
 
-from builders.fixture_tokenizer import tokenizer_json
-from builders.fixture_vocabulary import NATURAL, SPECIAL, vocabulary
+from builders.fixture.tokenizer import tokenizer_json
+from builders.fixture.vocabulary import NATURAL, SPECIAL, vocabulary
 
 
 def continues(token: str) -> bool:

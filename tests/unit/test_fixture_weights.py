@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from builders.fixture import fixture, names
-from builders.fixture_architecture import Architecture, tensors
-from builders.fixture_weights import weights
+from builders.fixture.architecture import Architecture, tensors
+from builders.fixture.weights import weights
 
 TINY = Architecture(
     model_type="nomic_bert",

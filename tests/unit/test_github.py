@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builders import github
+from builders.report import github
 
 
 def test_a_job_is_recognised() -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from builders import host, host_venv, matrix, wheel_lock
+from builders import host, host_venv, matrix
 from builders.errors import ProcessError, ReferenceVectorsError
+from builders.formats.wheel import inspect
+from builders.lock import wheels as wheel_lock
+from builders.lock.wheels import Wheel, WheelLock
 from builders.project import Project
 from builders.store import Store
-from builders.wheel import inspect
-from builders.wheel_lock import Wheel, WheelLock
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = "small-1.0-py3-none-any.whl"

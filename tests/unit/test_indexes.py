@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import FetchError, LockError
-from builders.indexes import (
+from builders.network.indexes import (
     Candidate,
     Indexes,
     NoSolutionError,
@@ -18,7 +18,7 @@ from builders.indexes import (
     parse_pylock,
     uv_environment,
 )
-from builders.pip_settings import PipSettings
+from builders.network.pip_settings import PipSettings
 
 PYLOCK = """
 lock-version = "1.0"

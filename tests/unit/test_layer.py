@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import layer
 from builders.errors import ArchiveError
-from builders.layer import TAR, TAR_GZIP, TAR_ZSTD, Kind
+from builders.formats import layer
+from builders.formats.layer import TAR, TAR_GZIP, TAR_ZSTD, Kind
 from tests.unit.images import EPOCH, PACK, Item, directory, file, hardlink, item, symlink, tar
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from builders import layout
 from builders.errors import LayoutError
-from builders.layer import TAR, TAR_GZIP, TAR_ZSTD
+from builders.formats import layout
+from builders.formats.layer import TAR, TAR_GZIP, TAR_ZSTD
 from tests.unit.images import EPOCH, PACK, Image, blob, file, read_index, tar, write_index
 
 LOWER = tar([file("a", b"lower")])

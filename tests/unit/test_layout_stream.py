@@ -7,8 +7,8 @@ import json
 import tarfile
 from pathlib import Path
 
-from builders import layout
-from builders.layout_stream import stream
+from builders.formats import layout
+from builders.formats.layout_stream import stream
 from tests.unit.images import Image, file, tar
 
 

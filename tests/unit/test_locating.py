@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from builders import locating
-from builders.apt import DebianPackage
 from builders.errors import FetchError
-from builders.indexes import Candidate, Indexes
-from builders.locating import locate_packages, locate_wheels, place_packages, place_wheel
-from builders.mirrors import Mirrors
-from builders.pip_settings import PipSettings
+from builders.formats.wheel import Contents
+from builders.lock.wheels import Wheel, WheelLock
+from builders.network import locating
+from builders.network.apt import DebianPackage
+from builders.network.indexes import Candidate, Indexes
+from builders.network.locating import locate_packages, locate_wheels, place_packages, place_wheel
+from builders.network.mirrors import Mirrors
+from builders.network.pip_settings import PipSettings
 from builders.store import Store
-from builders.wheel import Contents
-from builders.wheel_lock import Wheel, WheelLock
 
 CONTENT = b"a file"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

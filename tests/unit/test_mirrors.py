@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import mirrors
 from builders.errors import FetchError
-from builders.mirrors import DEBIAN, MIRROR_VARIABLE, UBUNTU, Mirrors, parse_targets
+from builders.network import mirrors
+from builders.network.mirrors import DEBIAN, MIRROR_VARIABLE, UBUNTU, Mirrors, parse_targets
 
 LISTED = """\
 http://deb.example/debian/ bookworm main

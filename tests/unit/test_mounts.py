@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builders import mounts
+from builders.engine import mounts
 
 
 def test_mount_points_come_deepest_first() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import FetchError
-from builders.pip_settings import PipSettings, configuration_files, read, settings
+from builders.network.pip_settings import PipSettings, configuration_files, read, settings
 
 HOME, PREFIX = Path("/home/ada"), Path("/opt/venv")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from builders import matrix as matrices
-from builders import plan_table, terminal
 from builders.errors import SelectionError
 from builders.matrix import Format, Matrix, load
 from builders.plan import Cell, Plan, plan, runnable, to_json
+from builders.report import plan_table, terminal
 from builders.selection import Selection
 
 ROOT = Path(__file__).parents[2]

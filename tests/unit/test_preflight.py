@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from builders.debian_lock import Libraries
 from builders.errors import LockError
+from builders.formats.wheel import Contents
+from builders.lock.debian import Libraries
+from builders.lock.wheels import Wheel, WheelLock
 from builders.preflight import read_requirements, reasons
-from builders.wheel import Contents
-from builders.wheel_lock import Wheel, WheelLock
 
 BOOKWORM = Libraries(glibc="2.36", glibcxx="3.4.30")
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from builders import engine_config, host, private_engine
-from builders.engine_config import Places
+from builders import host
+from builders.engine import configuration as engine_config
+from builders.engine import private as private_engine
+from builders.engine.configuration import Places
 from builders.errors import EngineError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builders.renewal import Renewal, changes
+from builders.lock.renewal import Renewal, changes
 
 
 def test_changes_are_told_by_package() -> None:

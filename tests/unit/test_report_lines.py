@@ -9,8 +9,8 @@ import pytest
 
 from builders.errors import BuildError
 from builders.report import Reporter, reporter
-from builders.report_lines import LineReporter
-from builders.summary import Row
+from builders.report.lines import LineReporter
+from builders.report.summary import Row
 
 CELLS = ("a-linux-amd64", "bb-linux-amd64")
 

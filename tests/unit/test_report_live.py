@@ -12,8 +12,8 @@ from rich.console import Console
 
 from builders.errors import BuildError
 from builders.report import Reporter, reporter
-from builders.report_live import LiveReporter
-from builders.summary import Row
+from builders.report.live import LiveReporter
+from builders.report.summary import Row
 
 CELLS = ("a-linux-amd64", "bb-linux-amd64", "c-linux-amd64")
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from builders import layout, list_file, rootfs, system_files
+from builders import list_file, rootfs
 from builders.errors import ArchiveError
+from builders.formats import layout
+from builders.rootfs import system_files
 from tests.unit import debs
 from tests.unit.images import EPOCH, Item, directory, file, hardlink, symlink
 

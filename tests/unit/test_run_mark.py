@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from builders.run_mark import ended_runs, forget, mark
+from builders.engine.run_mark import ended_runs, forget, mark
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from builders.run_mark import mark
+from builders.engine.run_mark import mark
 with mark(Path(sys.argv[1])) as run:
     print(run.id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

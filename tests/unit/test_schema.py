@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from builders import schema
+from builders.matrix import schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def content() -> Any:
 
 
 def test_the_committed_schema_is_current() -> None:
-    assert schema.FILE.read_text() == schema.document(), "run `python -m builders.schema`"
+    assert schema.FILE.read_text() == schema.document(), "run `python -m builders.matrix.schema`"
 
 
 def test_the_committed_matrix_fits_the_schema(

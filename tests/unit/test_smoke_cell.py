@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import smoke_cell
 from builders.errors import SmokeError
-from builders.smoke_cell import SmokeCell, SmokeWheel
+from builders.smoke import cell as smoke_cell
+from builders.smoke.cell import SmokeCell, SmokeWheel
 
 CELL = SmokeCell(
     id="onnxruntime-fixture-768-linux-arm64",

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import smoke_results
 from builders.errors import SmokeError
-from builders.smoke_results import SmokeResult
+from builders.smoke import results as smoke_results
+from builders.smoke.results import SmokeResult
 
 
 def result(test: str, case: str = "", *, problem: str = "", seconds: float = 0.25) -> SmokeResult:

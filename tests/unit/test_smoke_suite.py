@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from builders import smoke_suite
 from builders.check import Check
 from builders.errors import SmokeError
 from builders.process import Completed
-from builders.smoke_suite import Records
+from builders.smoke import suite as smoke_suite
+from builders.smoke.suite import Records
 
 RECORDS = Records(directory=Path("/records"))
 

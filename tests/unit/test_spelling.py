@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from builders.spelling import suggestion
+from builders.matrix.spelling import suggestion
 
 
 def test_a_near_name_is_suggested() -> None:

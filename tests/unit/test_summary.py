@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from builders.summary import Row, markdown, report
+from builders.report.summary import Row, markdown, report
 
 PASSED = Row(
     cell="onnxruntime-fixture-768-linux-amd64",

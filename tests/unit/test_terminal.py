@@ -8,7 +8,7 @@ from typing import TextIO
 
 import pytest
 
-from builders import terminal
+from builders.report import terminal
 
 
 @pytest.fixture

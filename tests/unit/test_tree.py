@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import layout, tree
 from builders.errors import ArchiveError
-from builders.layer import TAR, TAR_GZIP, TAR_ZSTD
+from builders.formats import layout, tree
+from builders.formats.layer import TAR, TAR_GZIP, TAR_ZSTD
 from tests.unit.images import Image, Item, directory, file, hardlink, symlink, tar
 
 

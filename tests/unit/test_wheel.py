@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import wheel
 from builders.errors import ArchiveError
-from builders.wheel import Contents, distribution, importable_names, inspect
+from builders.formats import wheel
+from builders.formats.wheel import Contents, distribution, importable_names, inspect
 from tests.unit.elf_samples import elf_file
 
 MACH_O = struct.pack("<II", 0xFEEDFACF, 0x0100000C)

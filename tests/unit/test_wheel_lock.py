@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from builders import wheel_lock
 from builders.errors import LockError
-from builders.wheel import Contents
-from builders.wheel_lock import Wheel, WheelLock, format_contents, format_requirements, read
+from builders.formats.wheel import Contents
+from builders.lock import wheels as wheel_lock
+from builders.lock.wheels import Wheel, WheelLock, format_contents, format_requirements, read
 
 PURE = Contents(binaries=(), glibc=None, glibcxx=None, names=("idna",))
 NATIVE = Contents(binaries=("elf arm64",), glibc="2.27", glibcxx="3.4.21", names=("numpy",))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from builders import wheel_lock, wheel_renewal
 from builders.errors import LockError
-from builders.indexes import Indexes, uv_environment
-from builders.pip_settings import PipSettings
-from builders.renewal import Renewal
+from builders.lock import wheel_renewal
+from builders.lock import wheels as wheel_lock
+from builders.lock.renewal import Renewal
+from builders.network.indexes import Indexes, uv_environment
+from builders.network.pip_settings import PipSettings
 from builders.store import Store
 from tests.unit.elf_samples import elf_file
 

@@ -9,7 +9,7 @@ import pytest
 from packaging.tags import Tag, sys_tags
 
 from builders.errors import LockError
-from builders.wheel_tags import _ranks, best
+from builders.lock.wheel_tags import _ranks, best
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import MatrixError
-from builders.yaml_file import Position, parse, read
+from builders.matrix.yaml_file import Position, parse, read
 
 FILE = Path("m.yaml")
 

@@ -1,0 +1,109 @@
+"""The audit: what the files of an image say, without running any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from builders.audit.bytecode import byte_code
+from builders.audit.hygiene import no_builder_paths, no_privileges, no_scripts, no_tools, times
+from builders.audit.image import EQUIVEC, bytes_without_model, configuration, inputs, labels, size
+from builders.audit.programs import (
+    foreign_formats,
+    machines,
+    needed_libraries,
+    programs,
+    search_paths,
+    symbol_versions,
+)
+from builders.audit.wheels import SITE, no_accelerators, wheel_records, wheels_locked
+from builders.check import Check
+from builders.formats import tree
+from builders.formats.layout import Layout
+
+STANDARD_LIBRARY = "usr/lib/python3.11"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditInputs:
+    """What an image is held against. Paths are relative to the image's root.
+
+    Attributes:
+        platform: `linux/arm64`.
+        wheels: The locked version of each Python package.
+        prune: The backend's prune list: glob patterns relative to the site directory.
+        files: The sha256 of each file of the service, the backend and the model, by its path
+            (`opt/equivec/model/model.json`).
+        labels: The image's labels, all of them.
+        epoch: The newest time that anything may bear, in seconds since 1970.
+        budget: The most that the image may weigh, compressed and without its model, in megabytes.
+        builder_paths: Paths of the machine that built it, which no file may mention.
+    """
+
+    platform: str
+    wheels: Mapping[str, str]
+    prune: tuple[str, ...]
+    files: Mapping[str, str]
+    labels: Mapping[str, str]
+    epoch: int
+    budget: float
+    builder_paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        bytes_without_model: The compressed size without the model.
+        libraries: The absolute path of each shared library that the wheels brought.
+    """
+
+    checks: tuple[Check, ...]
+    bytes_without_model: int
+    libraries: tuple[str, ...]
+
+
+def audit(layout: Layout, expected: AuditInputs, *, scratch: Path | None = None) -> Audit:
+    """Check an image's files.
+
+    Args:
+        layout: The image, as `layout.read` verified it.
+        expected: What it is held against.
+        scratch: A directory with room for the unpacked layers; the system's for temporary files if
+            None.
+
+    Raises:
+        ArchiveError: A layer holds what no layer may, or the layers do not fit together.
+    """
+    with tree.opened(layout, scratch=scratch) as files:
+        elf_files = programs(files, expected.platform)
+        return Audit(
+            checks=(
+                configuration(files, layout, expected.platform),
+                labels(layout, expected.labels),
+                size(files, layout, expected.budget),
+                inputs(files, expected.files),
+                wheels_locked(files, expected.wheels),
+                wheel_records(files, expected.prune),
+                no_accelerators(files),
+                machines(elf_files),
+                foreign_formats(files),
+                needed_libraries(files, elf_files),
+                symbol_versions(files, elf_files),
+                search_paths(files, elf_files),
+                byte_code(files, (STANDARD_LIBRARY, SITE, EQUIVEC)),
+                no_scripts(files),
+                no_tools(files),
+                no_builder_paths(files, expected.builder_paths),
+                no_privileges(files),
+                times(files, layout, expected.epoch),
+            ),
+            bytes_without_model=bytes_without_model(files, layout),
+            libraries=tuple(
+                f"/{path}"
+                for path in sorted(elf_files.files)
+                if path.startswith(f"{SITE}/") and ".so" in PurePosixPath(path).name
+            ),
+        )

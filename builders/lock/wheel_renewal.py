@@ -1,0 +1,138 @@
+"""Renewal of a backend's wheel locks: wheels are chosen anew for each platform, and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders import parallel
+from builders.errors import LockError
+from builders.formats import wheel
+from builders.lock import wheels as wheel_lock
+from builders.lock.renewal import Renewal, changes
+from builders.lock.wheels import CONTENTS, Wheel, WheelLock, lock_path
+from builders.network import download
+from builders.network.indexes import Candidate, Indexes, NoSolutionError
+from builders.network.transfer import Item
+from builders.store import Store
+
+REQUIREMENTS = "requirements.in"
+
+
+def renewals(
+    backend: Path,
+    platforms: Sequence[str],
+    store: Store,
+    indexes: Indexes,
+    *,
+    progress: Callable[[int, int], None],
+) -> tuple[Renewal, ...]:
+    """Return a backend's lock files as they would be now.
+
+    Args:
+        backend: The backend's folder, with its requirements.in.
+        platforms: For which to choose wheels.
+        store: Where they are brought to be opened.
+        indexes: Where they are found.
+        progress: Called with the bytes of wheels that are there, and of all.
+
+    Raises:
+        LockError: On no platform is there a solution, or an index states no digests.
+        FetchError: An index cannot be reached.
+        ArchiveError: A wheel is malformed or hostile.
+    """
+    requirements = backend / REQUIREMENTS
+    choices = parallel.apply(lambda name: _choose(requirements, name, indexes), platforms)
+    if all(choice.no_solution for choice in choices):
+        raise LockError(
+            f"no set of wheels for any platform: {choices[0].no_solution}",
+            where=str(requirements),
+            remedy="correct or relax the requirements",
+        )
+    items = _items([c for choice in choices for c in choice.candidates], backend, indexes)
+    download.fetch(items.values(), store, progress=progress, settings=indexes.settings)
+    locks = [
+        WheelLock(
+            path=lock_path(backend, choice.platform),
+            platform=choice.platform,
+            wheels=tuple(_open(candidate, items, store) for candidate in choice.candidates),
+            no_solution=choice.no_solution,
+        )
+        for choice in choices
+    ]
+    contents = backend / "locks" / CONTENTS
+    # The contents come first: a lock of wheels that are not described would be malformed.
+    return (
+        Renewal(path=contents, text=wheel_lock.format_contents(locks)),
+        *(_renewal(backend, lock) for lock in locks),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """The wheels that were chosen for a platform, or why there are none."""
+
+    platform: str
+    candidates: tuple[Candidate, ...] = ()
+    no_solution: str = ""
+
+
+def _choose(requirements: Path, platform: str, indexes: Indexes) -> _Choice:
+    try:
+        return _Choice(platform=platform, candidates=indexes.resolve(requirements, platform))
+    except NoSolutionError as error:
+        return _Choice(platform=platform, no_solution=error.problem)
+
+
+def _items(candidates: Iterable[Candidate], backend: Path, indexes: Indexes) -> dict[str, Item]:
+    """Return what is to be fetched, by sha256; sizes that no lock has yet are asked for."""
+    unique = {candidate.sha256: candidate for candidate in candidates}
+    if "" in unique:
+        raise LockError(
+            f"the index states no sha256 of {unique[''].file}",
+            where=str(backend / REQUIREMENTS),
+            remedy="have the index generated with digests (PEP 503), or use another",
+        )
+    sizes = _known_sizes(backend / "locks" / CONTENTS)
+    new = [candidate for sha256, candidate in unique.items() if sha256 not in sizes]
+    measured = download.measure([c.url for c in new], settings=indexes.settings)
+    sizes |= {c.sha256: size for c, size in zip(new, measured, strict=True)}
+    return {
+        sha256: Item(name=candidate.file, url=candidate.url, sha256=sha256, size=sizes[sha256])
+        for sha256, candidate in unique.items()
+    }
+
+
+def _known_sizes(contents: Path) -> dict[str, int]:
+    try:
+        return {sha256: entry.size for sha256, entry in wheel_lock.read_entries(contents).items()}
+    except LockError:  # missing or malformed: it will be written anew
+        return {}
+
+
+def _open(candidate: Candidate, items: dict[str, Item], store: Store) -> Wheel:
+    name, version = wheel.distribution(candidate.file)
+    return Wheel(
+        name=name,
+        version=version,
+        sha256=candidate.sha256,
+        file=candidate.file,
+        size=items[candidate.sha256].size,
+        contents=wheel.inspect(store.path(candidate.sha256), name=candidate.file),
+    )
+
+
+def _renewal(backend: Path, new: WheelLock) -> Renewal:
+    try:
+        old = wheel_lock.read(backend, new.platform)
+    except LockError:  # missing or malformed: then everything is new
+        old = WheelLock(path=new.path, platform=new.platform, wheels=())
+    lines = changes(_versions(old), _versions(new))
+    if new.no_solution != old.no_solution:
+        lines = (*lines, f"no solution: {new.no_solution or 'there is one now'}")
+    return Renewal(path=new.path, text=wheel_lock.format_requirements(new), changes=lines)
+
+
+def _versions(lock: WheelLock) -> dict[str, tuple[str, str]]:
+    return {wheel.name: (wheel.version, wheel.sha256) for wheel in lock.wheels}

@@ -1,0 +1,1 @@
+"""Where inputs come from: mirrors, package indexes, and the downloads into the store."""

@@ -1,0 +1,230 @@
+"""The package indexes, asked through uv with the settings of this machine's pip.
+
+https://docs.astral.sh/uv/pip/compile/
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from uv import find_uv_bin
+
+from builders.errors import FetchError, LockError
+from builders.lock import wheel_tags
+from builders.network import pip_settings
+from builders.network.pip_settings import PipSettings
+from builders.process import run
+
+TARGETS = {
+    "linux/amd64": f"x86_64-manylinux_2_{wheel_tags.GLIBC_MINOR}",
+    "linux/arm64": f"aarch64-manylinux_2_{wheel_tags.GLIBC_MINOR}",
+    "darwin/amd64": "x86_64-apple-darwin",
+    "darwin/arm64": "aarch64-apple-darwin",
+}
+"""uv's names of platforms, with the C library of Debian bookworm."""
+
+RESOLVE_SECONDS = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A wheel that an index offers.
+
+    Attributes:
+        name: The project's normalised name.
+        version: Its version.
+        file: The wheel's file name.
+        url: Where the index has it; may hold credentials.
+        sha256: As the index states it; empty if it does not.
+    """
+
+    name: str
+    version: str
+    file: str
+    url: str
+    sha256: str
+
+
+class NoSolutionError(LockError):
+    """No set of wheels satisfies the requirements on a platform."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexes:
+    """The indexes that this machine is configured for.
+
+    Attributes:
+        settings: pip's.
+        environment: uv's whole environment.
+    """
+
+    settings: PipSettings
+    environment: Mapping[str, str]
+
+    def resolve(self, requirements: Path, platform: str) -> tuple[Candidate, ...]:
+        """Choose a wheel for every requirement of a file, and for all that these require.
+
+        Raises:
+            NoSolutionError: There is no such set of wheels; the problem is in uv's words.
+            FetchError: An index cannot be reached.
+        """
+        offered: dict[str, list[Candidate]] = {}
+        for candidate in self._compile(compile_command(requirements, platform)):
+            offered.setdefault(candidate.name, []).append(candidate)
+        return tuple(closest(candidates, platform) for candidates in offered.values())
+
+    def locate(self, lock: Path, platform: str) -> tuple[Candidate, ...]:
+        """Find where the indexes have the wheels that a hashed requirements file names.
+
+        Returns:
+            Every fitting wheel of the locked versions, the locked ones among them.
+
+        Raises:
+            NoSolutionError: The indexes no longer have them all.
+            FetchError: An index cannot be reached.
+        """
+        return self._compile([*compile_command(lock, platform), "--no-deps"])
+
+    def _compile(self, command: list[str]) -> tuple[Candidate, ...]:
+        if self.settings.no_index:
+            command.append("--no-index")  # the one setting for which uv has no variable
+        completed = run(command, env=self.environment, timeout=RESOLVE_SECONDS, check=False)
+        if completed.returncode == 0:
+            return parse_pylock(completed.stdout, credentials=self.settings.urls)
+        raise compile_failure(completed.stderr)
+
+
+def configured(cache: Path, environment: Mapping[str, str] = os.environ) -> Indexes:
+    """Return the indexes of this machine's configuration.
+
+    Args:
+        cache: The cache directory: uv's own goes below it.
+        environment: The process's.
+
+    Raises:
+        FetchError: pip's configuration is malformed.
+    """
+    settings = pip_settings.read(environment)
+    return Indexes(settings=settings, environment=uv_environment(settings, cache, environment))
+
+
+def compile_command(requirements: Path, platform: str) -> list[str]:
+    """Return uv's argument list: it prints the chosen wheels as a pylock.toml (PEP 751)."""
+    return [
+        find_uv_bin(),
+        *("pip", "compile", "--quiet", "--no-header", "--format", "pylock.toml"),
+        *("--python", sys.executable),  # any will do: nothing is built
+        *("--python-version", _dotted(wheel_tags.PYTHON)),
+        *("--python-platform", TARGETS[platform]),
+        *("--only-binary", ":all:"),
+        str(requirements),
+    ]
+
+
+def uv_environment(
+    settings: PipSettings, cache: Path, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment that tells uv what pip's settings say; uv's own variables win.
+
+    pip takes the best version of all indexes alike, uv by default only looks at the first that has
+    the project: a mirror of some wheels would hide the other platforms'. That every index is
+    trusted with every name is pip's risk too; the lock's digests bound it.
+    """
+    translated = {
+        "UV_CACHE_DIR": str(cache / "uv"),
+        "UV_DEFAULT_INDEX": settings.index_url,
+        "UV_INDEX": " ".join(settings.extra_index_urls),
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_FIND_LINKS": ",".join(settings.find_links),
+        "UV_INSECURE_HOST": " ".join(settings.trusted_hosts),
+        "UV_SYSTEM_CERTS": "1",
+        "UV_HTTP_TIMEOUT": settings.timeout,
+        "SSL_CERT_FILE": settings.certificate,
+        "SSL_CLIENT_CERT": settings.client_certificate,
+        "ALL_PROXY": settings.proxy,
+        "MACOSX_DEPLOYMENT_TARGET": _dotted(wheel_tags.MACOS),
+    }
+    return {name: value for name, value in translated.items() if value} | dict(environment)
+
+
+def parse_pylock(text: str, *, credentials: Iterable[str] = ()) -> tuple[Candidate, ...]:
+    """Read the wheels of a pylock.toml: at least one for each package.
+
+    Args:
+        text: Its content.
+        credentials: URLs with a user name, for files of the same host.
+
+    Raises:
+        LockError: A package is not a wheel of an index.
+    """
+    users = {
+        parts.hostname: parts.netloc.rpartition("@")[0]
+        for parts in map(urlsplit, credentials)
+        if parts.username
+    }
+    candidates = []
+    for package in tomllib.loads(text).get("packages", ()):
+        wheels = package.get("wheels", ())
+        if not wheels or "version" not in package:
+            raise LockError(
+                f"{package['name']} is not a wheel of an index",
+                remedy="require a released version, and no URL or path",
+            )
+        candidates += [
+            _candidate(package["name"], package["version"], wheel, users) for wheel in wheels
+        ]
+    return tuple(candidates)
+
+
+def closest(candidates: Sequence[Candidate], platform: str) -> Candidate:
+    """Return the one of a version's wheels that an installer would take.
+
+    Raises:
+        LockError: None fits the platform.
+    """
+    file = wheel_tags.best([candidate.file for candidate in candidates], platform)
+    return next(candidate for candidate in candidates if candidate.file == file)
+
+
+def compile_failure(output: str) -> NoSolutionError | FetchError:
+    """Return the error that uv's failure is, from what it printed."""
+    text = re.sub(r"\s+", " ", output).strip().removeprefix("error: ")
+    if "No solution found" in text and "network was disabled" not in text:
+        reason = text.partition("cause: ")[2].partition(" hint: ")[0] or text
+        return NoSolutionError(
+            reason.replace(", we can conclude that your requirements are unsatisfiable", ""),
+            remedy="relax the requirements, or leave the platform out of the backend's",
+        )
+    return FetchError(
+        f"uv cannot ask the package indexes: {text}",
+        remedy="check the network, and pip's index, certificate and proxy settings",
+    )
+
+
+def _candidate(
+    name: str, version: str, wheel: Mapping[str, Any], users: Mapping[str | None, str]
+) -> Candidate:
+    url: str = wheel.get("url") or wheel["path"]
+    parts = urlsplit(url)
+    user = users.get(parts.hostname)
+    if user and "@" not in parts.netloc:
+        url = parts._replace(netloc=f"{user}@{parts.netloc}").geturl()
+    return Candidate(
+        name=name,
+        version=version,
+        file=wheel.get("name") or unquote(parts.path.rpartition("/")[2]),
+        url=url,
+        sha256=wheel.get("hashes", {}).get("sha256", ""),
+    )
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))

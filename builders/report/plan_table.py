@@ -1,0 +1,37 @@
+"""The plan as people see it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from builders.plan import Cell, Plan
+from builders.report import terminal
+
+
+def show(planned: Plan, console: Console) -> None:
+    """Print every cell: how it runs, or why it is left out."""
+    marks = terminal.marks(console)
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for cell in planned.cells:
+        if cell.left_out is None:
+            table.add_row(Text(f"{marks.chosen} {cell.id}", style="bold"), _runs(cell))
+        else:
+            table.add_row(
+                Text(f"{marks.left_out} {cell.id}", style="dim"), Text(cell.left_out, style="dim")
+            )
+    console.print(Padding(table, (1, 1), expand=False))
+    total = len(planned.cells)
+    console.print(f" {len(planned.chosen)} of {total} cells, on a {planned.host} host\n")
+
+
+def _runs(cell: Cell) -> Text:
+    if cell.kind == "host":
+        return Text("reference vectors of this host", style="green")
+    if cell.native:
+        return Text("native", style="green")
+    return Text("emulated", style="yellow")

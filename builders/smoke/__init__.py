@@ -1,0 +1,281 @@
+"""The smoke session: one container of one image, tested, asked for vectors, and stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from docker import DockerClient
+
+from builders import vectors
+from builders.check import Check
+from builders.corpus import Corpus
+from builders.engine import containers
+from builders.engine.containers import Container, ReadOnlyMount
+from builders.errors import EngineError, SmokeError
+from builders.files import write_atomically
+from builders.smoke import cell as smoke_cell
+from builders.smoke import suite as smoke_suite
+from builders.smoke.cell import SmokeCell
+from builders.smoke.suite import Records
+from builders.vectors import Vectors
+
+EMULATION: Mapping[str, Mapping[str, str]] = {"linux/arm64": {"QEMU_CPU": "neoverse-n1"}}
+"""What an emulated container's processor is, by its platform.
+
+qemu's default offers SVE and SME, and libraries choose kernels by what is offered; qemu emulates
+these slowly. From the start of Python to the vector of a text of 20 tokens (onnxruntime 1.31,
+fixture-768, one thread): 19 s by default, 7.4 s without SME, 4.8 s without both, and 4.4 s as
+neoverse-n1, a processor that servers have.
+"""
+
+LAST_LINES = 20
+"""How many lines of a failed container's log its error shows."""
+
+_ALL_LINES = 10_000
+_PYTHON = "/usr/bin/python3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """Time limits in seconds, and the size of a batch.
+
+    Attributes:
+        ready: From the start to the loaded model.
+        suite: All tests together.
+        vectors: The corpus, once.
+        stop: From SIGTERM to the end.
+        batch_size: How many texts are embedded at a time, to see whether it matters.
+    """
+
+    ready: int
+    suite: int
+    vectors: int
+    stop: int
+    batch_size: int
+
+
+NATIVE = Patience(ready=60, suite=300, vectors=300, stop=15, batch_size=32)
+EMULATED = Patience(ready=300, suite=900, vectors=600, stop=60, batch_size=8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is proven.
+
+    Attributes:
+        digest: The image's manifest digest; the engine holds it already.
+        cell: What the container must be.
+        corpus: The texts to embed: all of them natively, the emulated subset under emulation.
+        shell: A static busybox of the image's platform.
+        records: A directory for the facts, the results and the logs; they are kept.
+        patience: The time limits.
+    """
+
+    digest: str
+    cell: SmokeCell
+    corpus: Corpus
+    shell: Path
+    records: Path
+    patience: Patience
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What a session found.
+
+    Attributes:
+        checks: `smoke:…`, in the order in which they were made.
+        alone: The vectors of the corpus over HTTP, one text a request.
+        batched: The same texts' vectors from the backend inside the container, in batches.
+        seconds: How long each step took.
+    """
+
+    checks: tuple[Check, ...]
+    alone: Vectors
+    batched: Vectors
+    seconds: Mapping[str, float]
+
+
+def prove(
+    client: DockerClient,
+    subject: Subject,
+    *,
+    run_id: str,
+    environment: Mapping[str, str],
+    note: Callable[[str], None],
+) -> Proof:
+    """Start a container of the image, test it, take its vectors, stop and remove it.
+
+    Args:
+        client: The engine.
+        subject: The image, and what it must be.
+        run_id: The run that the container belongs to.
+        environment: The environment in which `docker` uses the engine.
+        note: Told what happens.
+
+    Raises:
+        SmokeError: The container ended, did not become ready, hangs, or gives no vectors. The
+            message holds its last log lines; the whole log is among the records.
+        ReferenceVectorsError: Its vectors are unusable.
+        EngineError: The engine failed.
+    """
+    execution = subject.cell.execution
+    steps = _Steps()
+    with _container(client, subject, run_id) as container:
+        with steps.timed("ready"):
+            note(f"waiting until the container is ready ({execution})")
+            _wait_until_ready(container, subject)
+        ready = Check(
+            name="smoke:ready",
+            passed=True,  # what does not become ready is an error: nothing else can be said of it
+            figure=steps.seconds["ready"],
+            limit=subject.patience.ready,
+            details=(f"{execution}, seconds",),
+        )
+        with steps.timed("tests"):
+            note(f"smoke tests ({execution})")
+            tested = smoke_suite.judge(
+                container.id,
+                Records(directory=subject.records),
+                execution=execution,
+                environment=environment,
+                timeout=subject.patience.suite,
+            )
+        with steps.timed("vectors"):
+            note(f"vectors of {len(subject.corpus.texts)} texts ({execution})")
+            alone = _vectors(container, subject, "client", "embed")
+            batch_size = str(subject.patience.batch_size)
+            batched = _vectors(container, subject, "vectors", "--batch-size", batch_size)
+        with steps.timed("stop"):
+            changed = _nothing_on_disk_changed(container, execution)
+            stopped = _stops_on_sigterm(container, subject)
+    return Proof(
+        checks=(ready, *tested, changed, stopped),
+        alone=alone,
+        batched=batched,
+        seconds=steps.seconds,
+    )
+
+
+@dataclass(kw_only=True)
+class _Steps:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - begun, 3)
+
+
+@contextmanager
+def _container(client: DockerClient, subject: Subject, run_id: str) -> Iterator[Container]:
+    """Start the container; keep its log and remove it, however the block ends."""
+    records = Records(directory=subject.records)
+    cell = subject.cell
+    write_atomically(records.facts, cell.model_dump_json(indent=2).encode() + b"\n")
+    write_atomically(records.corpus, subject.corpus.to_jsonl())
+    mounts = (
+        ReadOnlyMount(source=subject.shell.absolute(), target=smoke_cell.SHELL),
+        ReadOnlyMount(source=records.corpus.absolute(), target=smoke_cell.CORPUS),
+    )
+    with containers.start(
+        client,
+        subject.digest,
+        platform=cell.platform,
+        run=run_id,
+        mounts=mounts,
+        environment=EMULATION.get(cell.platform) if cell.emulated else None,
+    ) as container:
+        try:
+            yield container
+        except SmokeError as error:
+            raise _failure(container, subject, error.problem) from error
+        except EngineError as error:
+            # No command can be run in a container that has ended: that it has is the finding.
+            if container.state().running:
+                raise
+            raise _failure(container, subject, "") from error
+        finally:
+            write_atomically(records.log, container.logs(lines=_ALL_LINES).encode())
+
+
+def _failure(container: Container, subject: Subject, problem: str) -> SmokeError:
+    """Return what went wrong together with how the container is and what it wrote last."""
+    state = container.state()
+    ended = "" if state.running else f"the container ended with exit status {state.exit_code}"
+    memory = "it ran out of memory" if state.out_of_memory else ""
+    lines = container.logs(lines=LAST_LINES).splitlines() or ["(it wrote nothing)"]
+    return SmokeError(
+        "\n".join(
+            (
+                f"{'; '.join(filter(None, (problem, ended, memory)))} ({subject.cell.execution})",
+                *(f"  | {line}" for line in lines),
+            )
+        ),
+        where=subject.cell.id,
+        remedy=f"the whole log is in {Records(directory=subject.records).log}",
+    )
+
+
+def _wait_until_ready(container: Container, subject: Subject) -> None:
+    """Wait until the model is loaded.
+
+    Raises:
+        SmokeError: The time is over, or the container has ended.
+    """
+    limit = subject.patience.ready
+    waited = container.execute(
+        (_PYTHON, "-m", "embedding_service.client", "wait", "--timeout", str(limit)),
+        # The client keeps its limit, unless it is the client that hangs.
+        timeout=limit + subject.cell.seconds,
+    )
+    if waited.returncode != 0:
+        raise SmokeError("it did not become ready" + _reason(waited.stderr))
+
+
+def _vectors(container: Container, subject: Subject, command: str, *words: str) -> Vectors:
+    """Let one of the service's commands embed the corpus in the container."""
+    argv = (_PYTHON, "-m", f"embedding_service.{command}", *words, "--corpus", smoke_cell.CORPUS)
+    embedded = container.execute(argv, timeout=subject.patience.vectors)
+    if embedded.returncode != 0:
+        raise SmokeError(
+            f"exit status {embedded.returncode} from embedding_service.{command}"
+            + _reason(embedded.stderr)
+        )
+    where = f"{subject.cell.id}, embedding_service.{command} in the container"
+    return vectors.parse(embedded.stdout, subject.corpus.ids, where=where)
+
+
+def _reason(stderr: str) -> str:
+    """Return the last line of what a command complained of, if it did."""
+    lines = stderr.strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
+
+
+def _nothing_on_disk_changed(container: Container, execution: str) -> Check:
+    """Look at the disk once more, now that the service has worked."""
+    changed = smoke_cell.unexplained(change.path for change in container.diff())
+    return Check(
+        name="smoke:nothing-on-disk-changed-at-the-end",
+        passed=not changed,
+        details=(execution, *changed),
+    )
+
+
+def _stops_on_sigterm(container: Container, subject: Subject) -> Check:
+    """Ask the service to end: it must do so by itself, in time, with exit status 0."""
+    begun = time.monotonic()
+    status = container.stop(timeout=subject.patience.stop)
+    seconds = time.monotonic() - begun
+    return Check(
+        name="smoke:stops-on-sigterm",
+        passed=status == 0,
+        figure=status,
+        limit=0,
+        details=(f"{subject.cell.execution}, {seconds:.1f} s",),
+    )
