@@ -125,3 +125,9 @@ class ServeError(EquivecError):
     """The service could not be started on this host."""
 
     exit_code = 25
+
+
+class BenchError(EquivecError):
+    """Something could not be measured."""
+
+    exit_code = 26

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+_YOUNG_SECONDS = 1.0
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -16,12 +21,27 @@ def write_atomically(path: Path, content: bytes) -> None:
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it has its name: see `sweep`
             file.write(content)
-        Path(partial).chmod(0o644)
-        os.replace(partial, path)  # noqa: PTH105 (atomic on POSIX, which Path.replace does not promise)
+            file.flush()
+            Path(partial).chmod(0o644)
+            os.replace(partial, path)  # noqa: PTH105 (atomic on POSIX, which Path.replace does not promise)
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def sweep(directory: Path) -> None:
+    """Delete the parts that killed writers of `write_atomically` left below a directory.
+
+    The system releases a writer's lock when it ends. One that was not yet locked is spared by its
+    age.
+    """
+    for path in directory.rglob(f".*.{'?' * 8}"):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - path.stat().st_mtime > _YOUNG_SECONDS:
+                path.unlink()
 
 
 def sha256_of(path: Path) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from builders import (
+    drift,
     engine,
+    files,
     host,
     image,
     inputs,
@@ -23,18 +26,22 @@ from builders import (
 from builders import outcome as outcomes
 from builders.engine import Engine, connection, containers, run_mark
 from builders.engine import images as engine_images
-from builders.errors import EquivecError, PreflightError, PublicationError
+from builders.errors import EngineError, EquivecError, PreflightError, PublicationError
 from builders.image import Base
 from builders.inputs import Needs
 from builders.lock import debian as debian_lock
 from builders.lock import wheels as wheel_lock
+from builders.lock.debian import DebianLock
 from builders.once import Once
 from builders.outcome import Outcome
 from builders.plan import Cell
 from builders.project import Project
 from builders.publication import PassedImage
 from builders.report import Reporter
+from builders.store import roomy
 from builders.vectors import Vectors
+
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,7 @@ class Shared:
 
     Attributes:
         run: The mark of this run, which its containers bear.
+        debian: The Debian lock that is in force for each platform.
         bases: The base image of each platform.
         references: The host's vectors, by backend and model.
     """
@@ -78,6 +86,7 @@ class Shared:
     engine: Engine
     run: str
     options: Options
+    debian: Mapping[str, DebianLock]
     bases: Once[str, Base]
     references: Once[tuple[str, str], Vectors]
 
@@ -92,24 +101,31 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
         FetchError: Inputs cannot be fetched.
         LockError: A lock is missing or malformed.
     """
+    project.store.sweep()
+    files.sweep(project.root / "dist")
     refused = {cell.id: _preflight(project, cell) for cell in cells}
     possible = [cell for cell in cells if refused[cell.id] is None]
     with run_mark.mark(project.store.cache) as mark, ThreadPoolExecutor(options.jobs) as pool:
         found = pool.submit(_find_engine, project, reporter)
+        results: dict[str, Future[Outcome]] = {}
         try:
             guess = f"linux/{host.current().partition('/')[2]}"
-            _fetch(project, possible, guess, reporter)
+            debian = _fetch(project, possible, guess, reporter)
             used = found.result()
             if used.native != guess:
-                _fetch(project, possible, used.native, reporter)
+                debian = _fetch(project, possible, used.native, reporter)
             with connection.connect(used.environment) as client:
                 containers.sweep(client, project.store.cache)
             shared = Shared(
-                engine=used, run=mark.id, options=options, bases=Once(), references=Once()
+                engine=used,
+                run=mark.id,
+                options=options,
+                debian=debian,
+                bases=Once(),
+                references=Once(),
             )
-            results = {
-                cell.id: pool.submit(_outcome, project, cell, shared, reporter) for cell in possible
-            }
+            for cell in possible:
+                results[cell.id] = pool.submit(_outcome, project, cell, shared, reporter)
             return Finished(
                 engine=used,
                 outcomes=tuple(
@@ -120,11 +136,9 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
                 ),
             )
         except BaseException:
-            # The threads end when what they wait for does.
             process.shut_down()
-            if found.done() and not found.exception():
-                with connection.connect(found.result().environment) as client:
-                    containers.remove_all(client, mark.id)
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end_work(found, tuple(results.values()), mark.id)
             raise
 
 
@@ -149,7 +163,7 @@ def publish(project: Project, finished: Finished) -> None:
         for outcome in finished.outcomes
         if outcome.error is not None
     ]
-    with project.store.exclusive("publication"):
+    with project.store.exclusive("publication"), roomy(project.publication):
         publication.publish(project.publication, passed, failed)
     for tested in passed:
         found = publication.published_digest(project.publication, tested.name, tested.platform)
@@ -157,6 +171,8 @@ def publish(project: Project, finished: Finished) -> None:
             raise PublicationError(
                 f"{found} is published, {tested.digest} was tested", where=tested.name
             )
+    if not passed:
+        return
     with connection.connect(finished.engine.environment) as client:
         for outcome in finished.outcomes:
             if outcome.error is None and outcome.layout:
@@ -182,6 +198,20 @@ def _preflight(project: Project, cell: Cell) -> PreflightError | None:
     return PreflightError("; ".join(reasons), where=cell.id) if reasons else None
 
 
+def _end_work(found: Future[Engine], work: Sequence[Future[Outcome]], run: str) -> None:
+    """Bring threads to their end: what they wait for is a program, or in a container."""
+    wait([found])
+    if found.cancelled() or found.exception():
+        return
+    # An engine that is gone runs no container.
+    with suppress(EngineError), connection.connect(found.result().environment) as client:
+        unfinished = True
+        while unfinished:
+            # A thread may have been about to start one: the last look is after the last thread.
+            unfinished = bool(wait(work, timeout=_POLL_SECONDS).not_done)
+            containers.remove_all(client, run)
+
+
 def _find_engine(project: Project, reporter: Reporter) -> Engine:
     with reporter.step("engine") as step:
         return engine.find(project.store.cache, named=project.matrix.engine, note=step.note)
@@ -189,8 +219,12 @@ def _find_engine(project: Project, reporter: Reporter) -> Engine:
 
 def _fetch(
     project: Project, cells: Sequence[Cell], build_platform: str, reporter: Reporter
-) -> None:
-    """Fetch what the cells and the host's references need, before any cell is worked on."""
+) -> Mapping[str, DebianLock]:
+    """Fetch what the cells and the host's references need, before any cell is worked on.
+
+    Returns:
+        The Debian locks in force: they may have drifted from the committed ones.
+    """
     here = host.current()
     images = [cell.platform for cell in cells if cell.kind == "image"]
     needs = Needs(
@@ -202,7 +236,7 @@ def _fetch(
         ),
     )
     with reporter.step("fetch") as step:
-        inputs.fetch(project, needs, progress=step.progress)
+        return inputs.fetch(project, needs, progress=step.progress, note=step.note)
 
 
 def _outcome(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
@@ -210,7 +244,8 @@ def _outcome(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -
     begun = time.monotonic()
     try:
         work = _host if cell.kind == "host" else _image
-        outcome = work(project, cell, shared, reporter)
+        with roomy(project.store.cache):
+            outcome = work(project, cell, shared, reporter)
     except EquivecError as error:
         outcome = Outcome(cell=cell, error=error)
     outcome = replace(outcome, seconds=time.monotonic() - begun)
@@ -223,7 +258,7 @@ def _outcome(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -
 
 def _host(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
     """Make the reference vectors of this host."""
-    reporter.stage(cell.id, "reference")
+    _begin(cell, "reference", reporter)
     _reference(project, cell, shared)
     return Outcome(cell=cell)
 
@@ -231,10 +266,13 @@ def _host(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> O
 def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
     """Build a cell's image and prove it, unless both were done before."""
     begun = time.monotonic()
-    reporter.stage(cell.id, "build")
+    _begin(cell, "build", reporter)
     made = _built(project, cell, shared, reporter)
     built_seconds = round(time.monotonic() - begun, 3)
-    key = proof.key(project, cell, made.layout.manifest_digest, shared.engine)
+    if made.drift:
+        reporter.note(cell.id, f"drifted from its lock: {', '.join(made.drift)}")
+    digest = made.layout.manifest_digest
+    key = proof.key(project, cell, digest, shared.engine, drift=made.drift)
     earlier = None if shared.options.reprove else verdict.find(project.store, key)
     if earlier is not None:
         found = earlier
@@ -248,7 +286,7 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
                 engine=shared.engine,
                 client=client,
                 run=shared.run,
-                stage=lambda name: reporter.stage(cell.id, name),
+                stage=lambda name: _begin(cell, name, reporter),
                 note=lambda text: reporter.note(cell.id, text),
             )
         found = found.model_copy(update={"seconds": {"build": built_seconds, **found.seconds}})
@@ -263,8 +301,14 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
     )
 
 
+def _begin(cell: Cell, stage: str, reporter: Reporter) -> None:
+    process.refuse_when_shut_down()
+    reporter.stage(cell.id, stage)
+
+
 def _built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> proof.Image:
     """Build a cell's image from its inputs."""
+    target, build = shared.debian[cell.platform], shared.debian[shared.engine.native]
     base = _base(project, cell.platform, shared, reporter)
     wheels = inputs.wheels(project, cell.backend, cell.platform)
     directory = model.directory(project, cell.model, cell.format)
@@ -275,7 +319,7 @@ def _built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
         backend=(cell.backend, project.matrix.backends[cell.backend]),
         model=(cell.model, project.matrix.models[cell.model]),
         base=base,
-        build_root=inputs.root(project, shared.engine.native),
+        build_root=inputs.root(project, build),
         wheels=wheels,
         model_directory=directory,
         epoch=project.matrix.epoch,
@@ -290,7 +334,8 @@ def _built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
         ),
         recipe=recipe,
         model=directory,
-        debian_lock=base.lock,
+        debian=target,
+        drift=drift.of_image(target, build),
         wheel_lock=wheels.lock,
     )
 
@@ -306,12 +351,12 @@ def _base(project: Project, platform: str, shared: Shared, reporter: Reporter) -
     """Return a platform's base image."""
 
     def make() -> Base:
-        root = inputs.root(project, platform)
+        root = inputs.root(project, shared.debian[platform])
         recipe = image.base_recipe(
             project.images,
             platform=platform,
             root=root,
-            build_root=inputs.root(project, shared.engine.native),
+            build_root=inputs.root(project, shared.debian[shared.engine.native]),
             epoch=project.matrix.epoch,
         )
         with reporter.step(f"base {platform}") as step:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import shlex
 import signal
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders import watchdog
 from builders.errors import ProcessError
 
 LAST_LINES = 30
@@ -132,6 +135,16 @@ def shut_down() -> None:
         _end(process)
 
 
+def refuse_when_shut_down() -> None:
+    """Let nothing new begin after Ctrl-C.
+
+    Raises:
+        ProcessError: The run was interrupted.
+    """
+    if _closed.is_set():
+        raise ProcessError("not begun, since the run was interrupted")
+
+
 def _start(words: tuple[str, ...], **options: Any) -> subprocess.Popen[str]:
     """Start a program in a process group of its own, so that all of it can be ended."""
     with _running_guard:
@@ -146,6 +159,7 @@ def _start(words: tuple[str, ...], **options: Any) -> subprocess.Popen[str]:
                 f"cannot start {words[0]}: {error.strerror}", remedy="install it, or put it on PATH"
             ) from error
         _running.add(process)
+        _tell_watchdog(f"+{process.pid}")
     return process
 
 
@@ -158,6 +172,7 @@ def _finish(process: subprocess.Popen[str]) -> None:
                 pipe.close()
     with _running_guard:
         _running.discard(process)
+        _tell_watchdog(f"-{process.pid}")
 
 
 def _communicate(
@@ -217,3 +232,20 @@ def _end(process: subprocess.Popen[str]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
             return
+
+
+def _tell_watchdog(line: str) -> None:
+    """Say which process group has started or ended."""
+    # The watchdog may have been killed too: programs then run on, as they would without it.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(_watchdog(), f"{line}\n".encode())
+
+
+@functools.cache
+def _watchdog() -> int:
+    """Start the watchdog; return the descriptor of its input, which programs do not inherit."""
+    process = subprocess.Popen(watchdog.ARGV, stdin=subprocess.PIPE, start_new_session=True)
+    # Not to be left a zombie, nor to kill: by then every program has ended.
+    atexit.register(process.communicate)
+    assert process.stdin is not None  # noqa: S101 (it was asked for above)
+    return process.stdin.fileno()

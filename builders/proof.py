@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from docker import DockerClient
@@ -23,6 +23,7 @@ from builders.files import digest_of, tree_digests
 from builders.formats.layout import Layout
 from builders.inputs import shell
 from builders.lock import wheels as wheel_lock
+from builders.lock.debian import DebianLock
 from builders.model import ModelDirectory
 from builders.plan import Cell
 from builders.project import Project
@@ -37,12 +38,19 @@ COMMAND_SECONDS = {"native": 60, "emulated": 300}
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image to prove, and what it was made from."""
+    """An image to prove, and what it was made from.
+
+    Attributes:
+        debian: The Debian lock in force.
+        drift: Where the root file systems that it was made with differ from the committed locks.
+        wheel_lock: `sha256:…` of the wheels' lock.
+    """
 
     layout: Layout
     recipe: Recipe
     model: ModelDirectory
-    debian_lock: str
+    debian: DebianLock
+    drift: tuple[str, ...]
     wheel_lock: str
 
 
@@ -61,7 +69,9 @@ def texts(project: Project) -> Corpus:
     return corpora.read(project.root / corpora.COMMITTED)
 
 
-def key(project: Project, cell: Cell, digest: str, engine: Engine) -> str:
+def key(
+    project: Project, cell: Cell, digest: str, engine: Engine, *, drift: tuple[str, ...]
+) -> str:
     """Return the digest of all that a verdict depends on: an equal one need not be made again.
 
     Args:
@@ -69,12 +79,14 @@ def key(project: Project, cell: Cell, digest: str, engine: Engine) -> str:
         cell: What was judged.
         digest: The image's manifest digest.
         engine: Where it ran.
+        drift: From the committed locks. A renewed lock may give the same image without it.
     """
     model = project.matrix.models[cell.model]
     return digest_of(
         {
             "budget": project.matrix.backends[cell.backend].budget_mb,
             "corpus": texts(project).digest,
+            "drift": list(drift),
             "engine": [engine.kind, engine.native, *_versions(engine).values()],
             "host": [host.current(), host.processor()],
             "image": [cell.image, digest],
@@ -126,7 +138,7 @@ def judge(
     with stages.timed("reference"):
         expected = reference()
     with stages.timed("parity"):
-        compared = _compared(project, cell, expected, found)
+        compared = _compared(project, cell, expected, found, subject.cell.execution)
     checks = (*audited.checks, *found.checks, *compared)
     return Verdict(
         cell=cell.id,
@@ -146,7 +158,8 @@ def judge(
             compressed_bytes_without_model=audited.bytes_without_model,
         ),
         inputs=Inputs(
-            debian_lock=image.debian_lock,
+            debian_lock=image.debian.digest,
+            drift=image.drift,
             wheel_lock=image.wheel_lock,
             model=image.model.digest,
             epoch=project.matrix.epoch,
@@ -237,18 +250,19 @@ def _subject(
         digest=image.layout.manifest_digest,
         cell=facts,
         corpus=corpus.emulated() if emulated else corpus,
-        shell=shell(project, cell.platform),
+        shell=shell(project, image.debian),
         records=project.records / cell.id,
         patience=smoke.EMULATED if emulated else smoke.NATIVE,
     )
 
 
 def _compared(
-    project: Project, cell: Cell, reference: Vectors, found: smoke.Proof
+    project: Project, cell: Cell, reference: Vectors, found: smoke.Proof, execution: str
 ) -> tuple[Check, ...]:
     """Hold the container's vectors against the host's, and alone against in a batch."""
     tolerance = project.matrix.tolerances[project.matrix.models[cell.model].precision]
-    return (
+    checks = (
         *parity.compare(reference, found.alone, tolerance),
         *parity.compare(found.alone, found.batched, tolerance, name="batch-invariance"),
     )
+    return tuple(replace(check, details=(execution, *check.details)) for check in checks)

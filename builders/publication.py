@@ -194,5 +194,6 @@ def _remove_unreferenced(directory: Path) -> None:
 def _write_blob(blobs: Path, content: bytes) -> str:
     """Write a blob by its sha256, and return that."""
     name = hashlib.sha256(content).hexdigest()
-    write_atomically(blobs / name, content)
+    if not (blobs / name).exists():
+        write_atomically(blobs / name, content)
     return name

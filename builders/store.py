@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from builders.errors import StoreError
 from builders.files import sha256_of
@@ -159,7 +160,8 @@ class Store:
                 remove_tree(leftover)
             unfinished.mkdir(parents=True)
         try:
-            make(unfinished)
+            with roomy(self.cache):
+                make(unfinished)
             with contextlib.suppress(FileNotFoundError):
                 path.rename(replaced)
             unfinished.rename(path)
@@ -173,35 +175,51 @@ class Store:
 
         The system releases it when the process ends, in whatever way.
         """
-        with usable(self.cache):
-            file = (self.cache / "locks" / name).open("ab")
-        with file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    # A blocking call could not be interrupted in a thread.
-                    time.sleep(_POLL_SECONDS)
+        with self._lock_file(name) as file:
+            while not _try_lock(file):
+                # A blocking call could not be interrupted in a thread.
+                time.sleep(_POLL_SECONDS)
             yield
+
+    def sweep(self) -> None:
+        """Delete the directories that killed runs left half made; those of living ones stay."""
+        for leftover in (self.cache / "derived").glob("*/.*"):
+            digest = leftover.name.removeprefix(".").removesuffix(".old")
+            with self._lock_file(f"{leftover.parent.name}-{digest}") as file:
+                if _try_lock(file):
+                    remove_tree(leftover)
+
+    def _lock_file(self, name: str) -> BinaryIO:
+        with usable(self.cache):
+            return (self.cache / "locks" / name).open("ab")
 
 
 @contextlib.contextmanager
 def usable(place: Path) -> Iterator[None]:
     """Turn the operating system's refusal to write into an error that says what to do."""
     try:
-        yield
+        with roomy(place):
+            yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                "no space is left",
-                where=str(place),
-                remedy=f"free some, or name another place in {CACHE_VARIABLE}",
-            ) from error
         raise StoreError(
             f"cannot be used: {error.strerror or error}",
             where=str(error.filename or place),
             remedy=f"make it writable, or name another place in {CACHE_VARIABLE}",
+        ) from error
+
+
+@contextlib.contextmanager
+def roomy(place: Path) -> Iterator[None]:
+    """Turn a full disk into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreError(
+            "no space is left",
+            where=str(error.filename or place),
+            remedy=f"free some, or name another place in {CACHE_VARIABLE}",
         ) from error
 
 
@@ -228,6 +246,15 @@ def _is_same(stored: Path, shown: Path) -> bool:
     except FileNotFoundError:
         return False
     return (original.st_size, original.st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+
+
+def _try_lock(file: BinaryIO) -> bool:
+    """Lock a file if nobody else has; the system unlocks it when it is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _seal(path: Path) -> None:

@@ -37,6 +37,9 @@ class Inputs(_Statement):
     """What the image was made from, by digest."""
 
     debian_lock: str
+    drift: tuple[str, ...] = Field(
+        description="Debian packages that differ from the committed lock, and their versions"
+    )
     wheel_lock: str
     model: str
     epoch: int
@@ -76,6 +79,11 @@ class Verdict(_Statement):
     def failures(self) -> tuple[Check, ...]:
         """The checks that did not pass."""
         return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def releasable(self) -> bool:
+        """Whether the image may be released: it passed, and is what its locks say."""
+        return self.passed and not self.inputs.drift
 
 
 def write(verdict: Verdict, directory: Path) -> Path:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from builders.errors import ArchiveError
 from builders.formats import layer
 from builders.formats.layer import ROOT, Kind, Member
-from builders.formats.layout import Layout, blob_path
+from builders.formats.layout import Layer, Layout, blob_path
 
 CHUNK = 4 * 2**20
 
@@ -134,17 +134,36 @@ def opened(layout: Layout, *, scratch: Path | None = None) -> Iterator[FileTree]
         unpacked: list[BinaryIO] = []
         layers: list[tuple[Member, ...]] = []
         for blob in layout.layers:
-            path = blob_path(layout.directory, blob.digest)
-            if blob.media_type == layer.TAR:
-                file: BinaryIO = stack.enter_context(path.open("rb"))
-            else:
-                file = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
-                for chunk in layer.unpacked(path, blob.media_type):
-                    file.write(chunk)
-                file.flush()
+            file = stack.enter_context(unpacked_layer(layout, blob, scratch=scratch))
             unpacked.append(file)
             layers.append(layer.read(file, where=f"layer {blob.digest}"))
         yield FileTree(entries=merge(layers), layers=tuple(layers), _unpacked=tuple(unpacked))
+
+
+@contextmanager
+def unpacked_layer(
+    layout: Layout, blob: Layer, *, scratch: Path | None = None
+) -> Iterator[BinaryIO]:
+    """Give a layer's tar archive, seekable, until the block ends.
+
+    Args:
+        layout: The image.
+        blob: One of its layers.
+        scratch: As of `opened`.
+
+    Raises:
+        ArchiveError: The layer does not decompress.
+    """
+    path = blob_path(layout.directory, blob.digest)
+    if blob.media_type == layer.TAR:
+        with path.open("rb") as file:
+            yield file
+        return
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        for chunk in layer.unpacked(path, blob.media_type):
+            file.write(chunk)
+        file.flush()
+        yield file
 
 
 def merge(layers: Sequence[tuple[Member, ...]]) -> Mapping[str, Entry]:

@@ -44,12 +44,20 @@ class DebianLock:
         libraries: What wheels may ask for.
         root: What the root file system is unpacked from, by name.
         test: What only tests use.
+        drift: Where the root differs from the committed lock, since what that names is no longer
+            served: `libssl3 3.0.17-1 -> 3.0.18-1`.
     """
 
     platform: str
     libraries: Libraries
     root: tuple[DebianPackage, ...]
     test: tuple[DebianPackage, ...]
+    drift: tuple[str, ...] = ()
+
+    @property
+    def packages(self) -> tuple[DebianPackage, ...]:
+        """All of them."""
+        return (*self.root, *self.test)
 
     @property
     def digest(self) -> str:
@@ -129,7 +137,7 @@ def _check(lock: DebianLock, path: Path) -> None:
     """Refuse a package of another architecture, and what is there twice."""
     architecture = lock.platform.rpartition("/")[2]
     seen: set[str] = set()
-    for package in (*lock.root, *lock.test):
+    for package in lock.packages:
         if package.architecture not in (architecture, "all"):
             raise LockError(
                 f"{package.name} is for {package.architecture}", where=str(path), remedy=REMEDY

@@ -11,9 +11,9 @@ from builders.errors import LockError
 from builders.formats import deb, elf
 from builders.formats.layer import Kind
 from builders.lock import debian as debian_lock
+from builders.lock import debian_index
 from builders.lock.debian import (
     ROOT_LIST,
-    SUITE,
     TEST_LIST,
     DebianLock,
     Libraries,
@@ -21,7 +21,7 @@ from builders.lock.debian import (
 )
 from builders.lock.renewal import Renewal, changes
 from builders.network import download
-from builders.network.apt import DebianPackage, Index
+from builders.network.apt import DebianPackage
 from builders.network.locating import place_packages
 from builders.network.mirrors import Mirrors
 from builders.store import Store
@@ -52,15 +52,7 @@ def renewal(
         ArchiveError: A package is malformed or hostile.
     """
     root_names, test_names = list_file.read(base / ROOT_LIST), list_file.read(base / TEST_LIST)
-    architecture = platform.rpartition("/")[2]
-    with store.exclusive(f"apt-{SUITE}-{architecture}"):
-        index = Index(
-            directory=store.cache / "apt" / f"{SUITE}-{architecture}",
-            mirrors=mirrors,
-            suite=SUITE,
-            architecture=architecture,
-        )
-        index.update()
+    with debian_index.updated(platform, store, mirrors) as index:
         found = {package.name: package for package in index.show((*root_names, *test_names))}
     lock = DebianLock(
         platform=platform,
@@ -71,7 +63,7 @@ def renewal(
     return Renewal(
         path=lock_path(base, platform),
         text=debian_lock.format_lock(lock),
-        changes=changes(_versions(_locked(base, platform)), _versions((*lock.root, *lock.test))),
+        changes=changes(_versions(_locked(base, platform)), _versions(lock.packages)),
     )
 
 
@@ -126,7 +118,7 @@ def _locked(base: Path, platform: str) -> tuple[DebianPackage, ...]:
         old = debian_lock.read(base, platform)
     except LockError:  # missing, malformed or of other lists: then everything is new
         return ()
-    return (*old.root, *old.test)
+    return old.packages
 
 
 def _versions(packages: Iterable[DebianPackage]) -> dict[str, tuple[str, str]]:

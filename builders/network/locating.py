@@ -5,7 +5,7 @@ Nothing outside the machine is asked for what the store has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from builders import parallel
 from builders.errors import FetchError
@@ -17,14 +17,16 @@ from builders.network.transfer import Item
 from builders.store import Store
 
 
-def locate_packages(packages: Iterable[DebianPackage], store: Store) -> tuple[Item, ...]:
-    """Return where those packages are that the store lacks.
+def locate_packages(
+    packages: Iterable[DebianPackage], store: Store, places: Callable[[], Mirrors] = mirrors
+) -> tuple[Item, ...]:
+    """Return where those packages are that the store lacks; only then mirrors are looked for.
 
     Raises:
         FetchError: No mirror is known.
     """
     missing = [package for package in packages if store.find(package.sha256, package.size) is None]
-    return place_packages(missing, mirrors()) if missing else ()
+    return place_packages(missing, places()) if missing else ()
 
 
 def place_packages(packages: Iterable[DebianPackage], places: Mirrors) -> tuple[Item, ...]:

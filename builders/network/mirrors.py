@@ -10,13 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from builders.errors import FetchError
+from builders.errors import FetchError, ProcessError
 from builders.process import run
 
 MIRROR_VARIABLE = "EQUIVEC_DEBIAN_MIRROR"
 """One base URL of a Debian mirror, or two: the second of the security archive."""
 
 LIST_SECONDS = 60.0
+PULL_SECONDS = 600.0
+
+# Asked without release files, apt names what is configured, downloaded or not.
+TARGETS = (
+    *("apt-get", "indextargets", "--no-release-info"),
+    *("--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"),
+)
+
+IMAGE = (
+    "debian:bookworm-slim@sha256:3783cc01769c7b2b1b83a5c5ad96c815348e28ed7da68e2e3687004faa906251"
+)
+"""The official image. Only its apt's configuration counts: packages are held to the lock."""
+
+_REMEDY = (
+    f"set {MIRROR_VARIABLE} to the base URL of a Debian mirror (and, after a space, of its"
+    " security archive), or run this on Debian"
+)
 
 Archive = Literal["main", "security"]
 
@@ -67,10 +84,13 @@ class Mirrors:
 
 
 def mirrors(distribution: Distribution = DEBIAN) -> Mirrors:
-    """Find the mirrors of a distribution: EQUIVEC_DEBIAN_MIRROR, or those of this host's apt.
+    """Find the mirrors of a distribution.
+
+    Debian's are those that EQUIVEC_DEBIAN_MIRROR names, or those of this host's apt, or, where
+    that is not Debian's (macOS, Ubuntu), those of the official Debian image's.
 
     Raises:
-        FetchError: None is named, and the host's apt is another distribution's.
+        FetchError: There is nobody to ask.
     """
     named = os.environ.get(MIRROR_VARIABLE, "").split()
     if named and distribution == DEBIAN:
@@ -80,22 +100,31 @@ def mirrors(distribution: Distribution = DEBIAN) -> Mirrors:
             keyring=distribution.keyring,
         )
     release = os_release()
-    if release.get("ID") != distribution.name or shutil.which("apt-get") is None:
+    if release.get("ID") == distribution.name and shutil.which("apt-get"):
+        listed = run(TARGETS, timeout=LIST_SECONDS).stdout
+        return parse_targets(listed, release.get("VERSION_CODENAME", ""), distribution)
+    if distribution == DEBIAN and shutil.which("docker"):
+        return _of_the_image()
+    raise FetchError(
+        f"this host's apt is not {distribution.name.title()}'s, and there is no Docker to ask",
+        where=release.get("PRETTY_NAME", platform.system()),
+        remedy=_REMEDY,
+    )
+
+
+def image_argv() -> tuple[str, ...]:
+    """Return the argument list that asks the apt of the official image for its mirrors."""
+    return ("docker", "run", "--rm", "--network", "none", IMAGE, *TARGETS)
+
+
+def _of_the_image() -> Mirrors:
+    try:
+        listed = run(image_argv(), timeout=PULL_SECONDS).stdout
+    except ProcessError as error:
         raise FetchError(
-            f"this host's apt is not {distribution.name.title()}'s",
-            where=release.get("PRETTY_NAME", platform.system()),
-            remedy=f"set {MIRROR_VARIABLE} to the base URL of a Debian mirror (and, after a space,"
-            " of its security archive), or run this on Debian",
-        )
-    # Asked without release files, apt names what is configured, downloaded or not.
-    listed = run(
-        [
-            *("apt-get", "indextargets", "--no-release-info"),
-            *("--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"),
-        ],
-        timeout=LIST_SECONDS,
-    ).stdout
-    return parse_targets(listed, release.get("VERSION_CODENAME", ""), distribution)
+            f"Debian's mirrors are unknown: {error.problem}", where=IMAGE, remedy=_REMEDY
+        ) from error
+    return parse_targets(listed, "bookworm", DEBIAN)
 
 
 def parse_targets(listed: str, codename: str, distribution: Distribution) -> Mirrors:

@@ -171,8 +171,9 @@ def bench(
 ) -> Iterator[Bench]:
     checkout = project.load()
     native = private.native
-    inputs.fetch(checkout, Needs(roots=(native,), wheels=()), progress=lambda *_: None)
-    root = layout.read(inputs.root(checkout, native).directory)
+    needs = Needs(roots=(native,), wheels=())
+    debian = inputs.fetch(checkout, needs, progress=lambda *_: None)[native]
+    root = layout.read(inputs.root(checkout, debian).directory)
     with connect(private.environment) as client, mark(cache) as run:
         yield Bench(
             engine=private,
@@ -180,7 +181,7 @@ def bench(
             run=run.id,
             scratch=tmp_path_factory.mktemp("layouts"),
             root=layout.blob_path(root.directory, root.layers[0].digest).read_bytes(),
-            shell=inputs.shell(checkout, native),
+            shell=inputs.shell(checkout, debian),
         )
 
 

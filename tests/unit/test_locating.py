@@ -10,7 +10,6 @@ import pytest
 from builders.errors import FetchError
 from builders.formats.wheel import Contents
 from builders.lock.wheels import Wheel, WheelLock
-from builders.network import locating
 from builders.network.apt import DebianPackage
 from builders.network.indexes import Candidate, Indexes
 from builders.network.locating import locate_packages, locate_wheels, place_packages, place_wheel
@@ -54,6 +53,10 @@ def full_store(store: Store) -> Store:
     return store
 
 
+def _no_mirrors() -> Mirrors:
+    pytest.fail("mirrors were looked for")
+
+
 def candidate(sha256: str, file: str = WHEEL.file) -> Candidate:
     url = f"https://f.example/{sha256[:4]}/{file}"
     return Candidate(name="idna", version="3.20", file=file, url=url, sha256=sha256)
@@ -62,9 +65,8 @@ def candidate(sha256: str, file: str = WHEEL.file) -> Candidate:
 def test_nothing_is_asked_for_what_is_there(
     full_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(locating, "mirrors")
     monkeypatch.delattr(Indexes, "locate")
-    assert locate_packages([PACKAGE], full_store) == ()
+    assert locate_packages([PACKAGE], full_store, _no_mirrors) == ()
     assert locate_wheels([LOCK], full_store, NOWHERE) == ()
 
 

@@ -73,9 +73,55 @@ def test_a_named_mirror_may_have_a_security_archive(monkeypatch: pytest.MonkeyPa
 def test_another_distribution_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
     monkeypatch.setattr(mirrors, "os_release", lambda: {"ID": "fedora", "PRETTY_NAME": "Fedora"})
+    monkeypatch.setattr("shutil.which", lambda _program: None)
     with pytest.raises(FetchError, match="this host's apt is not Debian's") as caught:
         mirrors.mirrors()
     assert caught.value.where == "Fedora"
+    assert MIRROR_VARIABLE in caught.value.remedy
+
+
+def test_on_another_system_the_official_image_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A stand-in for `docker`: no image can be pulled where this is tested."""
+    stand_in = tmp_path / "docker"
+    stand_in.write_text(
+        '#!/bin/sh\nprintf "%s\\n" "$*" >&2\n'
+        "echo 'http://deb.example/debian/ bookworm main'\n"
+        "echo 'http://sec.example/debian-security/ bookworm-security main'\n"
+    )
+    stand_in.chmod(0o755)
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(mirrors, "os_release", dict)
+
+    found = mirrors.mirrors()
+
+    assert (found.main, found.security) == (
+        "http://deb.example/debian",
+        "http://sec.example/debian-security",
+    )
+
+
+def test_the_official_image_is_pinned_and_has_no_network() -> None:
+    argv = mirrors.image_argv()
+    assert argv[:5] == ("docker", "run", "--rm", "--network", "none")
+    assert argv[5].startswith("debian:bookworm-slim@sha256:")
+    assert argv[6] == "apt-get"
+
+
+def test_an_image_that_cannot_be_pulled_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stand_in = tmp_path / "docker"
+    stand_in.write_text("#!/bin/sh\necho no route to host >&2\nexit 125\n")
+    stand_in.chmod(0o755)
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(mirrors, "os_release", dict)
+
+    with pytest.raises(FetchError, match="no route to host") as caught:
+        mirrors.mirrors()
     assert MIRROR_VARIABLE in caught.value.remedy
 
 

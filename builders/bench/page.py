@@ -1,0 +1,117 @@
+"""docs/benchmarks.md: the record in words, in a form that depends on the record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from builders.bench.claims import Claim, Measurement
+from builders.bench.record import Figure, Measured, Record
+
+_HEAD = """\
+# Benchmarks
+
+Made by `nox -s bench -- build` from `benchmarks.json`; do not edit it by hand. Each part says by which
+command, on which machine and from which revision it was measured; `--only NAME` measures a part anew.
+"""
+
+_NOT_MEASURED = "not measured"
+
+
+def page(record: Record, measurements: Sequence[Measurement]) -> str:
+    """Return the page: a summary, then a section for each measurement, measured or not."""
+    parts = [_HEAD, "\n".join(_summary(record, measurements))]
+    parts += [_section(each, record.find(each.name)) for each in measurements]
+    return "\n".join(f"{part.rstrip()}\n" for part in parts)
+
+
+def standing(claim: Claim, figure: Figure) -> str:
+    """Say in a word whether a figure is what it has to be; nothing if nothing is asked of it."""
+    if claim.target is None:
+        return ""
+    if _reaches(claim, figure, claim.target):
+        return "met"
+    if figure.bound == "at least" and claim.better == "higher":
+        return "**not shown**: it was cut off"
+    if claim.limit is not None and _reaches(claim, figure, claim.limit):
+        return "within the limit, **target missed**"
+    return "**missed**"
+
+
+def value(figure: Figure, unit: str) -> str:
+    """Return a figure with its unit, three or more digits of it."""
+    words = [number(figure.value), unit]
+    if figure.bound == "at least":
+        words.insert(0, "at least")
+    return " ".join(word for word in words if word)
+
+
+def number(amount: float) -> str:
+    """Return a number with as many digits as it deserves."""
+    if amount == int(amount) or abs(amount) >= 100:  # noqa: PLR2004 (three digits)
+        return f"{amount:.0f}"
+    return f"{amount:.1f}" if abs(amount) >= 10 else f"{amount:.2f}"  # noqa: PLR2004
+
+
+def _reaches(claim: Claim, figure: Figure, bound: float) -> bool:
+    if claim.better == "higher":
+        return figure.value >= bound
+    return figure.bound == "exact" and figure.value <= bound
+
+
+def _summary(record: Record, measurements: Sequence[Measurement]) -> Iterator[str]:
+    """Yield a table of every claim of which something is asked."""
+    yield "| claim | measured | target | |"
+    yield "|---|---|---|---|"
+    for measurement in measurements:
+        measured = record.find(measurement.name)
+        for claim in measurement.claims:
+            if claim.target is None:
+                continue
+            figures = [f for f in measured.figures if f.claim == claim.name] if measured else []
+            for figure in figures:
+                yield (
+                    f"| {_text(claim, figure)} | {value(figure, claim.unit)}"
+                    f" | {_bound(claim, claim.target)} | {standing(claim, figure)} |"
+                )
+            if not figures:
+                yield f"| {claim.text} | {_NOT_MEASURED} | {_bound(claim, claim.target)} | |"
+
+
+def _section(measurement: Measurement, measured: Measured | None) -> str:
+    lines = [f"## {measurement.title}", "", measurement.method, ""]
+    if measured is None:
+        command = f"nox -s bench -- build --only {measurement.name}"
+        return "\n".join([*lines, f"Not measured yet: `{command}`."])
+    machine = measured.machine
+    lines += [
+        f"- command: `{measured.command}`",
+        f"- machine: {machine.cpu}, {machine.cores} cores, {machine.platform}, {machine.system};"
+        f" load before it began: {machine.load:.2f}",
+        f"- taken: {measured.taken}, revision {measured.revision}",
+        "",
+        "| figure | measured | single runs | limit | target | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for figure in measured.figures:
+        claim = measurement.claim(figure.claim)
+        cells = (
+            _text(claim, figure),
+            value(figure, claim.unit),
+            ", ".join(number(sample) for sample in figure.samples),
+            _bound(claim, claim.limit),
+            _bound(claim, claim.target),
+            standing(claim, figure),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _text(claim: Claim, figure: Figure) -> str:
+    return f"{claim.text}, {figure.subject}" if figure.subject else claim.text
+
+
+def _bound(claim: Claim, bound: float | None) -> str:
+    if bound is None:
+        return ""
+    sign = "≥" if claim.better == "higher" else "≤"
+    return " ".join(word for word in (sign, number(bound), claim.unit) if word)

@@ -1,0 +1,194 @@
+"""The main job, as a newcomer meets it: the README's command in a clean copy of the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from builders import engine, publication, verdict
+from builders.engine import connection
+from builders.paths import ROOT
+from builders.store import cache_directory
+
+PLATFORMS = ("linux/amd64", "linux/arm64")
+IMAGE = "equivec/onnxruntime-fixture-768"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run of the README's command."""
+
+    checkout: Path
+    output: str
+
+
+def commands() -> list[str]:
+    """The commands that the README shows, in its order."""
+    return re.findall(r"^python3 .*$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+
+
+def environment() -> dict[str, str]:
+    """As in a shell of a user who has nothing activated, with the cache that exists."""
+    dropped = {"VIRTUAL_ENV", "PYTHONPATH", "NOX_CURRENT_SESSION"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    path = [entry for entry in kept["PATH"].split(os.pathsep) if not entry.startswith(str(ROOT))]
+    return {**kept, "PATH": os.pathsep.join(path), "EQUIVEC_CACHE": str(cache_directory())}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What git has of the checkout, and nothing that was made in it."""
+    target = tmp_path_factory.mktemp("clone") / "equivec"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    return target
+
+
+@pytest.fixture(scope="module")
+def run(checkout: Path) -> Run:
+    completed = subprocess.run(
+        ["bash", "-c", f"{commands()[0]} -- --fresh"],  # whatever this cache knows
+        cwd=checkout,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stdout
+    return Run(checkout=checkout, output=completed.stdout)
+
+
+@pytest.fixture(scope="module")
+def verdicts(run: Run) -> Mapping[str, verdict.Verdict]:
+    found = [verdict.read(path) for path in (run.checkout / "dist" / "verdicts").iterdir()]
+    return {judged.subject.platform: judged for judged in found}
+
+
+def test_the_readme_shows_two_commands_of_one_line() -> None:
+    assert [command.rpartition("-s ")[2] for command in commands()] == ["build-matrix", "tests"]
+
+
+def test_both_platforms_pass_every_check(verdicts: Mapping[str, verdict.Verdict]) -> None:
+    assert sorted(verdicts) == list(PLATFORMS)
+    for judged in verdicts.values():
+        assert judged.passed
+        assert judged.failures == ()
+        names = {check.name for check in judged.checks}
+        # One of each kind: none was left out.
+        assert {
+            "wheel-record", "elf-machine", "needed-libraries", "times", "byte-code",
+            "smoke:shared-libraries-load", "smoke:embedding", "smoke:no-network",
+            "parity:distance", "parity:max-abs-difference", "parity:overlap-at-10",
+            "batch-invariance:distance",
+        } <= names  # fmt: skip
+
+
+def test_the_foreign_platform_is_called_emulated(
+    run: Run, verdicts: Mapping[str, verdict.Verdict]
+) -> None:
+    native = engine.find(cache_directory(), note=print).native
+    for platform, judged in verdicts.items():
+        expected = "native" if platform == native else "emulated"
+        assert judged.environment.execution == expected
+        row = next(line for line in run.output.splitlines() if judged.subject.digest[7:19] in line)
+        assert judged.cell in row
+        assert expected in row
+
+
+def test_parity_is_within_the_limits_and_measured(
+    verdicts: Mapping[str, verdict.Verdict],
+) -> None:
+    for judged in verdicts.values():
+        figures = {check.name: check for check in judged.checks}
+        distance = figures["parity:distance"]
+        assert distance.limit == 1e-4
+        assert isinstance(distance.figure, float)
+        assert 0 <= distance.figure <= 1e-4
+
+
+def test_what_was_tested_is_what_is_published(
+    run: Run, verdicts: Mapping[str, verdict.Verdict]
+) -> None:
+    images = run.checkout / "dist" / "images"
+    (entry,) = json.loads((images / "index.json").read_bytes())["manifests"]
+    index = json.loads((images / "blobs" / "sha256" / entry["digest"][7:]).read_bytes())
+    published = {
+        f"{manifest['platform']['os']}/{manifest['platform']['architecture']}": manifest["digest"]
+        for manifest in index["manifests"]
+    }
+
+    assert published == {name: judged.subject.digest for name, judged in verdicts.items()}
+    for platform, digest in published.items():
+        assert publication.published_digest(images, IMAGE, platform) == digest
+        manifest = json.loads((images / "blobs" / "sha256" / digest[7:]).read_bytes())
+        assert manifest["config"]["digest"] == verdicts[platform].subject.config_digest
+
+
+def test_the_engine_has_the_images_under_readable_names(
+    verdicts: Mapping[str, verdict.Verdict],
+) -> None:
+    used = engine.find(cache_directory(), note=print)
+    with connection.connect(used.environment) as client:
+        for platform, judged in verdicts.items():
+            named = client.images.get(f"{IMAGE}:{platform.replace('/', '-')}")
+            assert named.id == judged.subject.digest
+
+
+def test_the_images_share_no_more_than_they_should(
+    verdicts: Mapping[str, verdict.Verdict],
+) -> None:
+    """Layers of service, backend and model are the same on both platforms; the others are not."""
+    amd64, arm64 = (verdicts[platform].subject.diff_ids for platform in PLATFORMS)
+    root, byte_code, wheels, *rest = zip(amd64, arm64, strict=True)
+
+    assert len(rest) == 3
+    assert root[0] != root[1]
+    assert byte_code[0] != byte_code[1]
+    assert wheels[0] != wheels[1]
+    assert all(one == other for one, other in rest)
+
+
+def test_a_second_run_does_nothing_and_says_so(run: Run) -> None:
+    before = {
+        path: path.stat().st_mtime_ns for path in (run.checkout / "dist" / "images").rglob("*")
+    }
+    python = run.checkout / ".nox" / "equivec" / "bin" / "python"
+    completed = subprocess.run(
+        [str(python), "-m", "builders", "build-matrix"],
+        cwd=run.checkout,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert completed.returncode == 0, completed.stderr
+    assert "2 unchanged" in completed.stdout
+    assert "smoke" not in completed.stdout
+    after = (run.checkout / "dist" / "images" / "blobs" / "sha256").iterdir()
+    assert all(before[path] == path.stat().st_mtime_ns for path in after)
+
+
+def test_no_container_is_left(run: Run) -> None:
+    used = engine.find(cache_directory(), note=print)
+    with connection.connect(used.environment) as client:
+        left = client.containers.list(all=True, filters={"label": "equivec.run"})
+    assert left == []
