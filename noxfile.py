@@ -84,6 +84,12 @@ def smoke(session: nox.Session) -> None:
     orchestrate(session, "smoke")
 
 
+@session(name="rebuild")
+def rebuild(session: nox.Session) -> None:
+    """Build the selected cells from nothing, elsewhere, and compare bit for bit."""
+    orchestrate(session, "rebuild")
+
+
 @session(name="serve")
 def serve(session: nox.Session) -> None:
     """Run the embedding service on this host, as the images run it."""

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "print every cell of the matrix, the left-out ones with the reason",
     "lock": "resolve the exact inputs anew and write the locks",
     "smoke": "prove the selected cells' images again, without publishing them",
+    "rebuild": "build the selected cells from nothing, elsewhere, and compare bit for bit",
     "serve": "run the embedding service on this host, as the images run it",
     "engine": "show, start or stop the Docker engine that builds use",
     "bench": "measure, and write docs/benchmarks.md",

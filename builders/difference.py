@@ -66,8 +66,8 @@ class Difference:
         kept: `sha256:…` of the kept image's manifest.
         rebuilt: That of the rebuilt one.
         findings: None where the digests are equal, at least one where they are not.
-        differing_bytes: Size of the rebuilt image's blobs (manifest, configuration, layers) that the
-            kept image does not have.
+        differing_bytes: Size of the rebuilt image's manifest, configuration and layers, as far as
+            the kept image does not have them.
     """
 
     kept: str
@@ -82,7 +82,7 @@ class Difference:
 
 
 def compare(kept: Layout, rebuilt: Layout) -> Difference:
-    """Compare two images.
+    """Say in what a rebuilt image differs from the kept one.
 
     Args:
         kept: An image, as `layout.read` verified it: its digests stand for its bytes.

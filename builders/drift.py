@@ -50,7 +50,7 @@ def settled(
     gone = {item.sha256 for item in refusal.items}
     if gone - {package.sha256 for lock in locks.values() for package in lock.packages}:
         raise refusal
-    note(f"{refusal.problem}; asking the signed index for the current versions")
+    note(f"{refusal.problem}; asking the signed index")
     if shutil.which("apt-get") is None:
         raise FetchError(
             f"{refusal.problem}; and this host has no apt to verify the index of their successors",

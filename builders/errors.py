@@ -131,3 +131,9 @@ class BenchError(EquivecError):
     """Something could not be measured."""
 
     exit_code = 26
+
+
+class RebuildError(EquivecError):
+    """A rebuild of the same inputs gave another image."""
+
+    exit_code = 27

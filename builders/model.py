@@ -131,6 +131,38 @@ def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
     return ModelLock(formats=formats)
 
 
+def lock_changes(old: ModelLock, new: ModelLock) -> tuple[str, ...]:
+    """Compare a model's locks.
+
+    Returns:
+        A line for each file that was added (`+ onnx/model.onnx sha256 …`), removed (`- …`) or
+        changed, with the beginnings of the digests.
+    """
+    before, after = _files(old), _files(new)
+    return tuple(
+        _change(name, before.get(name), after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    )
+
+
+def _files(lock: ModelLock) -> dict[str, LockedFile]:
+    """Return a lock's files by format and path."""
+    return {
+        f"{form}/{path}": file
+        for form, files in lock.formats.items()
+        for path, file in files.items()
+    }
+
+
+def _change(name: str, old: LockedFile | None, new: LockedFile | None) -> str:
+    if new is None:
+        return f"- {name}"
+    if old is None:
+        return f"+ {name} sha256 {new.sha256[:12]}"
+    return f"{name} sha256 {old.sha256[:12]} -> {new.sha256[:12]}"
+
+
 def _recipe(model: Model, name: str, form: Format, lock: ModelLock) -> space.Recipe:
     """Return the recipe that goes into the model's directory."""
     if form not in lock.formats:

@@ -76,6 +76,7 @@ def _row(outcome: Outcome) -> Row:
         emulated=judged.environment.execution == "emulated",
         parity=_nearest_to_its_limit(judged.checks),
         seconds=outcome.seconds,
+        drifted=bool(judged.inputs.drift),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -106,14 +106,14 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
     refused = {cell.id: _preflight(project, cell) for cell in cells}
     possible = [cell for cell in cells if refused[cell.id] is None]
     with run_mark.mark(project.store.cache) as mark, ThreadPoolExecutor(options.jobs) as pool:
-        found = pool.submit(_find_engine, project, reporter)
+        found = pool.submit(find_engine, project, reporter)
         results: dict[str, Future[Outcome]] = {}
         try:
             guess = f"linux/{host.current().partition('/')[2]}"
-            debian = _fetch(project, possible, guess, reporter)
+            debian = fetch(project, possible, guess, reporter)
             used = found.result()
             if used.native != guess:
-                debian = _fetch(project, possible, used.native, reporter)
+                debian = fetch(project, possible, used.native, reporter)
             with connection.connect(used.environment) as client:
                 containers.sweep(client, project.store.cache)
             shared = Shared(
@@ -200,24 +200,26 @@ def _preflight(project: Project, cell: Cell) -> PreflightError | None:
 
 def _end_work(found: Future[Engine], work: Sequence[Future[Outcome]], run: str) -> None:
     """Bring threads to their end: what they wait for is a program, or in a container."""
-    wait([found])
-    if found.cancelled() or found.exception():
+    if found.cancelled() or found.exception():  # waits
         return
     # An engine that is gone runs no container.
     with suppress(EngineError), connection.connect(found.result().environment) as client:
         unfinished = True
         while unfinished:
             # A thread may have been about to start one: the last look is after the last thread.
-            unfinished = bool(wait(work, timeout=_POLL_SECONDS).not_done)
+            unfinished = not all(future.done() for future in work)
             containers.remove_all(client, run)
+            if unfinished:
+                time.sleep(_POLL_SECONDS)
 
 
-def _find_engine(project: Project, reporter: Reporter) -> Engine:
+def find_engine(project: Project, reporter: Reporter) -> Engine:
+    """Return the engine that the matrix asks for, ready to be used."""
     with reporter.step("engine") as step:
         return engine.find(project.store.cache, named=project.matrix.engine, note=step.note)
 
 
-def _fetch(
+def fetch(
     project: Project, cells: Sequence[Cell], build_platform: str, reporter: Reporter
 ) -> Mapping[str, DebianLock]:
     """Fetch what the cells and the host's references need, before any cell is worked on.
@@ -267,7 +269,7 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
     """Build a cell's image and prove it, unless both were done before."""
     begun = time.monotonic()
     _begin(cell, "build", reporter)
-    made = _built(project, cell, shared, reporter)
+    made = built(project, cell, shared, reporter)
     built_seconds = round(time.monotonic() - begun, 3)
     if made.drift:
         reporter.note(cell.id, f"drifted from its lock: {', '.join(made.drift)}")
@@ -306,7 +308,7 @@ def _begin(cell: Cell, stage: str, reporter: Reporter) -> None:
     reporter.stage(cell.id, stage)
 
 
-def _built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> proof.Image:
+def built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> proof.Image:
     """Build a cell's image from its inputs."""
     target, build = shared.debian[cell.platform], shared.debian[shared.engine.native]
     base = _base(project, cell.platform, shared, reporter)
@@ -360,13 +362,13 @@ def _base(project: Project, platform: str, shared: Shared, reporter: Reporter) -
             epoch=project.matrix.epoch,
         )
         with reporter.step(f"base {platform}") as step:
-            built = image.built(
+            layout = image.built(
                 recipe,
                 shared.engine,
                 project.store,
                 note=step.note,
                 rebuild=shared.options.rebuild,
             )
-        return Base(layout=built, lock=root.lock)
+        return Base(layout=layout, lock=root.lock)
 
     return shared.bases.get(platform, make)

@@ -157,9 +157,7 @@ BUILD = (
             " bytes of manifest, configuration and layers that only one of the two has. Images are"
             " those of the default selection."
         ),
-        claims=(
-            Claim(name="bytes", text="differing bytes after a rebuild", unit="B", target=0),
-        ),
+        claims=(Claim(name="bytes", text="differing bytes after a rebuild", unit="B", target=0),),
     ),
 )
 """Every measurement of `nox -s bench -- build`, in the page's order."""

@@ -24,6 +24,16 @@ def page(record: Record, measurements: Sequence[Measurement]) -> str:
     return "\n".join(f"{part.rstrip()}\n" for part in parts)
 
 
+def lines(measured: Measured, measurements: Sequence[Measurement]) -> Iterator[str]:
+    """Yield a line for each figure of a measurement, for people at a terminal."""
+    (measurement,) = (each for each in measurements if each.name == measured.measurement)
+    for figure in measured.figures:
+        claim = measurement.claim(figure.claim)
+        said = standing(claim, figure).replace("*", "")
+        wanted = f" ({_bound(claim, claim.target)}: {said})" if said else ""
+        yield f"{_text(claim, figure)}: {value(figure, claim.unit)}{wanted}"
+
+
 def standing(claim: Claim, figure: Figure) -> str:
     """Say in a word whether a figure is what it has to be; nothing if nothing is asked of it."""
     if claim.target is None:
@@ -78,12 +88,12 @@ def _summary(record: Record, measurements: Sequence[Measurement]) -> Iterator[st
 
 
 def _section(measurement: Measurement, measured: Measured | None) -> str:
-    lines = [f"## {measurement.title}", "", measurement.method, ""]
+    text = [f"## {measurement.title}", "", measurement.method, ""]
     if measured is None:
         command = f"nox -s bench -- build --only {measurement.name}"
-        return "\n".join([*lines, f"Not measured yet: `{command}`."])
+        return "\n".join([*text, f"Not measured yet: `{command}`."])
     machine = measured.machine
-    lines += [
+    text += [
         f"- command: `{measured.command}`",
         f"- machine: {machine.cpu}, {machine.cores} cores, {machine.platform}, {machine.system};"
         f" load before it began: {machine.load:.2f}",
@@ -102,8 +112,8 @@ def _section(measurement: Measurement, measured: Measured | None) -> str:
             _bound(claim, claim.target),
             standing(claim, figure),
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text)
 
 
 def _text(claim: Claim, figure: Figure) -> str:

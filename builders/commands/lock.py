@@ -1,6 +1,7 @@
 """Resolve the exact inputs anew (Debian packages, wheels, models) and write the locks.
 
-It prints what changes; a lock that says the same is left alone.
+It prints what changes; a lock that says the same is left alone. With --check, nothing is written,
+and the exit status tells whether something has moved.
 """
 
 from __future__ import annotations
@@ -12,20 +13,41 @@ import tempfile
 from pathlib import Path
 
 from builders import lock, model, project, report
+from builders.errors import LockError
 from builders.lock.renewal import Renewal
 
-EXAMPLES = ("",)
+EXAMPLES = ("", "--check")
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments: there are none."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help=f"write nothing; the exit status is {LockError.exit_code} when something has moved",
+    )
 
 
-def run(_arguments: argparse.Namespace) -> int:
-    """Write the locks that are due."""
+def run(arguments: argparse.Namespace) -> int:
+    """Write the locks that are due, or only tell which."""
     checkout = project.load()
+    renewals = _renewals(checkout)
+    due = [renewal for renewal in renewals if renewal.is_due]
+    if not due:
+        _say(f"all {len(renewals)} locks say what they should")
+    for renewal in due:
+        if not arguments.check:
+            renewal.write()
+        _say(f"{'moved' if arguments.check else 'written'}: {_name(renewal.path, checkout.root)}")
+        for change in renewal.changes:
+            _say(f"  {change}")
+    return LockError.exit_code if due and arguments.check else 0
+
+
+def _renewals(checkout: project.Project) -> list[Renewal]:
+    """Return every lock as it would be now; nothing of the checkout is written."""
     with report.reporter([]) as reporter, reporter.step("lock") as step:
-        renewals = [
+        return [
             *lock.renewals(
                 checkout.images,
                 {name: backend.platforms for name, backend in checkout.matrix.backends.items()},
@@ -35,15 +57,6 @@ def run(_arguments: argparse.Namespace) -> int:
             ),
             *_models(checkout),
         ]
-    due = [renewal for renewal in renewals if renewal.is_due]
-    for renewal in due:
-        renewal.write()
-        _say(f"written: {os.path.relpath(renewal.path, checkout.root)}")
-        for change in renewal.changes:
-            _say(f"  {change}")
-    if not due:
-        _say(f"all {len(renewals)} locks say what they should")
-    return 0
 
 
 def _models(checkout: project.Project) -> list[Renewal]:
@@ -55,9 +68,21 @@ def _models(checkout: project.Project) -> list[Renewal]:
             Renewal(
                 path=model.lock_path(checkout.root, name),
                 text=renewed.model_dump_json(indent=2) + "\n",
+                changes=model.lock_changes(_locked(checkout.root, name), renewed),
             )
         )
     return found
+
+
+def _locked(root: Path, name: str) -> model.ModelLock:
+    try:
+        return model.read_lock(root, name)
+    except LockError:  # missing or malformed: then everything is new
+        return model.ModelLock(formats={})
+
+
+def _name(path: Path, root: Path) -> str:
+    return os.path.relpath(path, root)
 
 
 def _say(text: str) -> None:

@@ -45,6 +45,8 @@ class Row:
     parity: tuple[float, float] | None = None
     """The figure that is nearest to its limit, or farthest beyond it, and that limit."""
     seconds: float | None = None
+    drifted: bool = False
+    """Whether it is made of other Debian packages than those locked: it cannot be released."""
 
 
 def report(rows: Sequence[Row], console: Console, elapsed: str) -> RenderableType:
@@ -98,7 +100,7 @@ def _table(rows: Sequence[Row], marks: Marks) -> Table:
             _runs(runs),
             parity,
             time,
-            Text(_result(row), style=STYLES[row.result]),
+            Text(_result(row), style=_style(row)),
             style=style,
         )
     return grid
@@ -118,8 +120,8 @@ def _block(row: Row, marks: Marks) -> Iterator[RenderableType]:
     yield _name(row, marks)
     if figures.plain:
         yield Padding(figures, (0, 0, 0, 2))
-    if row.result != "passed":
-        yield Padding(Text(_result(row), style=STYLES[row.result]), (0, 0, 0, 2))
+    if row.result != "passed" or row.drifted:
+        yield Padding(Text(_result(row), style=_style(row)), (0, 0, 0, 2))
 
 
 def _name(row: Row, marks: Marks) -> Text:
@@ -143,7 +145,13 @@ def _runs(runs: str) -> Text:
 
 
 def _result(row: Row) -> str:
-    return f"{row.result}: {row.reason}" if row.reason else row.result
+    result = f"{row.result}, drifted" if row.drifted else row.result
+    return f"{result}: {row.reason}" if row.reason else result
+
+
+def _style(row: Row) -> str:
+    """Return a result's style: one that passed but cannot be released stands out."""
+    return "yellow" if row.drifted and row.result != "failed" else STYLES[row.result]
 
 
 def _escaped(text: str) -> str:

@@ -1,0 +1,123 @@
+"""Measure what is claimed, and write docs/benchmarks.md.
+
+Results are kept in docs/benchmarks.json, from which the page is made: what is not measured anew
+stays as it was. Measure on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from builders import host, project
+from builders.bench import build, claims, page, record
+from builders.bench.build import Bench
+from builders.bench.record import Machine, Measured
+from builders.errors import SelectionError
+from builders.files import write_atomically
+from builders.matrix.spelling import suggestion
+from builders.network.mirrors import os_release
+from builders.process import run as run_process
+
+EXAMPLES = ("build", "build --only cold,ratio")
+
+_SECONDS = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    names = ", ".join(build.MEASUREMENTS)
+    parser.add_argument("suite", choices=("build",), help="what to measure")
+    parser.add_argument(
+        "--only",
+        type=measurements,
+        default=tuple(build.MEASUREMENTS),
+        metavar="NAME,…",
+        help=f"these measurements of {names} (default: all)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, and write the record and the page after each measurement."""
+    checkout = project.load()
+    documents = checkout.root / "docs"
+    results = documents / "benchmarks.json"
+    record.read(results)
+    for name in arguments.only:
+        _say(f"{name}:")
+        measured = _measure(checkout, name)
+        # Read again: another measurement may have been written meanwhile.
+        newest = record.read(results).including(measured)
+        record.write(newest, results)
+        text = page.page(newest, claims.BUILD)
+        write_atomically(documents / "benchmarks.md", text.encode())
+        for line in page.lines(measured, claims.BUILD):
+            _say(f"  {line}")
+    return 0
+
+
+def measurements(text: str) -> tuple[str, ...]:
+    """Return the names of measurements that a text lists, each once.
+
+    Raises:
+        SelectionError: One of them is not known.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in names or ("",):
+        if name not in build.MEASUREMENTS:
+            raise SelectionError(
+                f"{name!r} is no measurement{suggestion(name, build.MEASUREMENTS)}",
+                where="--only",
+                remedy=f"there are: {', '.join(build.MEASUREMENTS)}",
+            )
+    return names
+
+
+def _measure(checkout: project.Project, name: str) -> Measured:
+    machine = _machine()
+    taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with tempfile.TemporaryDirectory(prefix="equivec-bench-") as scratch:
+        bench = Bench(project=checkout, scratch=Path(scratch), note=lambda text: _say(f"  {text}"))
+        figures = build.MEASUREMENTS[name](bench)
+    return Measured(
+        measurement=name,
+        command=f"nox -s bench -- build --only {name}",
+        taken=taken,
+        revision=_revision(checkout.root),
+        machine=machine,
+        figures=figures,
+    )
+
+
+def _machine() -> Machine:
+    system = f"{platform.system()} {platform.release()}"
+    return Machine(
+        platform=host.current(),
+        system=os_release().get("PRETTY_NAME", system) if sys.platform == "linux" else system,
+        cpu=host.processor(),
+        cores=os.cpu_count() or 1,
+        load=round(os.getloadavg()[0], 2),
+    )
+
+
+def _revision(root: Path) -> str:
+    """Return git's revision of a checkout, and whether it has changes beside the benchmarks'."""
+    revision = run_process(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=root, timeout=_SECONDS
+    ).stdout.strip()
+    changes = run_process(
+        ["git", "status", "--porcelain", "--", ".", ":!docs/benchmarks.*"],
+        cwd=root,
+        timeout=_SECONDS,
+    ).stdout
+    return f"{revision}+changes" if changes.strip() else revision
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,238 @@
+"""Locks age: a version disappears from a real archive on loopback, and what is built says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from builders import inputs, matrix
+from builders.errors import FetchError
+from builders.formats import layout
+from builders.inputs import Needs
+from builders.lock import debian as debian_lock
+from builders.lock.debian import DebianLock, Libraries
+from builders.network.apt import DebianPackage
+from builders.network.mirrors import MIRROR_VARIABLE, Mirrors, mirrors
+from builders.paths import ROOT
+from builders.project import Project
+from builders.store import Store
+from tests.system.archive import Archive, Key, Source, served
+
+PLATFORM = "linux/amd64"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nxyz\n-----END CERTIFICATE-----\n"
+
+
+def files(name: str, version: str) -> dict[str, str]:
+    """What a package holds; a root file system cannot be without these."""
+    return {
+        "base-files": {
+            "usr/bin/python3.11": "python",
+            "usr/share/zoneinfo/Etc/UTC": "TZif",
+            "usr/share/ca-certificates/mozilla/A.crt": CERTIFICATE,
+        },
+        "busybox-static": {"bin/busybox": f"busybox {version}"},
+    }.get(name, {f"usr/lib/{name}.txt": f"{name} {version}"})
+
+
+SOURCES = {
+    "base-files": "base-files",
+    "libssl3": "openssl",
+    "python3.11-minimal": "python3.11",
+    "libpython3.11-minimal": "python3.11",
+    "busybox-static": "busybox",
+}
+
+
+def source(name: str, version: str) -> Source:
+    return Source(name=name, version=version, source=SOURCES[name], files=files(name, version))
+
+
+@dataclass
+class Aged:
+    """A checkout, its lock, and the archive that the lock was made from."""
+
+    archive: Archive
+    key: Key
+    project: Project
+    lock: DebianLock
+    notes: list[str] = field(default_factory=list)
+
+    def locked(self, name: str) -> DebianPackage:
+        return next(package for package in self.lock.packages if package.name == name)
+
+    def supersede(self, name: str, version: str) -> DebianPackage:
+        """Take the locked version of a package out; another is there instead."""
+        self.archive.remove(self.locked(name))
+        return self.archive.add(source(name, version))
+
+    def fetch(self) -> DebianLock:
+        needs = Needs(roots=(PLATFORM,), wheels=())
+        return inputs.fetch(
+            self.project,
+            needs,
+            progress=lambda *_: None,
+            note=self.notes.append,
+            places=self.places,
+        )[PLATFORM]
+
+    def places(self) -> Mirrors:
+        """Return the mirror that the environment names; only the keys are the test's own."""
+        return replace(mirrors(), keyring=self.key.keyring)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Key, Key]]:
+    directory = tmp_path_factory.mktemp("keys")
+    made = Key(directory / "ours"), Key(directory / "other")
+    yield made
+    for key in made:
+        key.close()
+
+
+@pytest.fixture
+def aged(tmp_path: Path, keys: tuple[Key, Key], monkeypatch: pytest.MonkeyPatch) -> Iterator[Aged]:
+    archive = Archive(tmp_path / "archive", tmp_path / "scratch")
+    packages = {name: archive.add(source(name, "1.0-1")) for name in SOURCES}
+    archive.publish(keys[0])
+    root = {name: package for name, package in packages.items() if name != "busybox-static"}
+    lock = DebianLock(
+        platform=PLATFORM,
+        libraries=Libraries(glibc="2.36", glibcxx="3.4.30"),
+        root=tuple(sorted(root.values(), key=lambda package: package.name)),
+        test=(packages["busybox-static"],),
+    )
+    base = tmp_path / "checkout/images/base"
+    (base / "locks").mkdir(parents=True)
+    (base / "packages.txt").write_text("\n".join(root) + "\n")
+    (base / "test-packages.txt").write_text("busybox-static\n")
+    (base / "prune.txt").write_text("")
+    debian_lock.lock_path(base, PLATFORM).write_text(debian_lock.format_lock(lock))
+    with served(archive.directory) as url:
+        monkeypatch.setenv(MIRROR_VARIABLE, url)
+        yield Aged(
+            archive=archive,
+            key=keys[0],
+            project=Project(
+                root=tmp_path / "checkout",
+                matrix=matrix.load(ROOT / "matrix.yaml"),
+                store=Store(tmp_path / "cache"),
+            ),
+            lock=lock,
+        )
+
+
+def layer(aged: Aged, lock: DebianLock) -> bytes:
+    """Return the root file system of a lock."""
+    found = layout.read(inputs.root(aged.project, lock).directory)
+    return layout.blob_path(found.directory, found.layers[0].digest).read_bytes()
+
+
+def test_what_is_served_is_what_is_locked(aged: Aged) -> None:
+    assert aged.fetch() == aged.lock
+    assert aged.notes == []
+    assert not (aged.project.store.cache / "apt").exists()
+    assert b"libssl3 1.0-1" in layer(aged, aged.lock)
+
+
+def test_a_version_that_is_gone_is_replaced_by_the_current_one(aged: Aged) -> None:
+    before = aged.fetch()
+    old = inputs.root(aged.project, before)
+    aged.project.store.path(aged.locked("libssl3").sha256).unlink()
+    new = aged.supersede("libssl3", "1.0-1+deb12u1")
+    aged.archive.publish(aged.key)
+
+    lock = aged.fetch()
+
+    assert lock.drift == ("libssl3 1.0-1 -> 1.0-1+deb12u1",)
+    assert [package for package in lock.root if package not in before.root] == [new]
+    assert aged.notes == [
+        "no longer served: libssl3_1.0-1_amd64.deb; asking the signed index",
+        "drifted from the lock of linux/amd64: libssl3 1.0-1 -> 1.0-1+deb12u1",
+    ]
+    root = inputs.root(aged.project, lock)
+    assert root.lock == lock.digest
+    assert root.lock != old.lock
+    assert root.directory != old.directory
+    assert root.digest != old.digest
+    assert b"libssl3 1.0-1+deb12u1" in layer(aged, lock)
+
+
+def test_the_committed_lock_stays_as_it_is(aged: Aged) -> None:
+    path = debian_lock.lock_path(aged.project.images / "base", PLATFORM)
+    committed = path.read_text()
+    aged.supersede("libssl3", "1.0-2")
+    aged.archive.publish(aged.key)
+    assert aged.fetch().drift
+    assert path.read_text() == committed
+
+
+def test_a_lock_that_is_met_again_has_not_drifted(aged: Aged) -> None:
+    kept = (aged.archive.directory / aged.locked("libssl3").path).read_bytes()
+    aged.supersede("libssl3", "1.0-2")
+    aged.archive.publish(aged.key)
+    assert aged.fetch().drift
+    (aged.archive.directory / aged.locked("libssl3").path).write_bytes(kept)
+    assert aged.fetch() == aged.lock
+
+
+def test_packages_of_one_source_move_together(aged: Aged) -> None:
+    aged.supersede("libpython3.11-minimal", "1.0-2")
+    aged.archive.add(source("python3.11-minimal", "1.0-2"))  # the locked one is still there
+    aged.archive.publish(aged.key)
+    assert aged.fetch().drift == (
+        "libpython3.11-minimal 1.0-1 -> 1.0-2",
+        "python3.11-minimal 1.0-1 -> 1.0-2",
+    )
+
+
+def test_what_only_tests_use_makes_no_other_image(aged: Aged) -> None:
+    aged.supersede("busybox-static", "1.0-2")
+    aged.archive.publish(aged.key)
+    lock = aged.fetch()
+    assert lock.drift == ()
+    assert lock.digest == aged.lock.digest
+    assert aged.notes[-1].endswith("busybox-static 1.0-1 -> 1.0-2")
+    assert inputs.shell(aged.project, lock).read_text() == "busybox 1.0-2"
+
+
+def test_an_index_signed_by_another_key_is_refused(aged: Aged, keys: tuple[Key, Key]) -> None:
+    new = aged.supersede("libssl3", "1.0-2")
+    aged.archive.publish(keys[1])
+    with pytest.raises(FetchError, match=r"NO_PUBKEY|not signed"):
+        aged.fetch()
+    assert aged.project.store.find(new.sha256, new.size) is None
+
+
+def test_an_index_that_was_altered_is_refused(aged: Aged) -> None:
+    new = aged.supersede("libssl3", "1.0-2")
+    aged.archive.publish(aged.key)
+    index = aged.archive.index()
+    index.write_text(index.read_text().replace(new.sha256, "0" * 64))
+    with pytest.raises(FetchError, match=r"Hash Sum mismatch"):
+        aged.fetch()
+
+
+def test_a_package_that_left_the_index_is_an_error(aged: Aged) -> None:
+    aged.archive.remove(aged.locked("libssl3"))
+    aged.archive.publish(aged.key)
+    with pytest.raises(FetchError, match=r"not in the signed index either: libssl3") as caught:
+        aged.fetch()
+    assert "nox -s lock" in caught.value.remedy
+
+
+def test_an_older_version_is_not_taken(aged: Aged) -> None:
+    older = aged.supersede("libssl3", "1.0-1~deb12u1")
+    aged.archive.publish(aged.key)
+    with pytest.raises(FetchError, match=r"no newer one, but 1\.0-1~deb12u1") as caught:
+        aged.fetch()
+    assert MIRROR_VARIABLE in caught.value.remedy
+    assert aged.project.store.find(older.sha256, older.size) is None
+
+
+def test_an_index_that_names_what_is_not_there_is_an_error(aged: Aged) -> None:
+    (aged.archive.directory / aged.locked("libssl3").path).unlink()
+    with pytest.raises(FetchError, match=r"no newer one, but 1\.0-1"):
+        aged.fetch()

@@ -1,0 +1,92 @@
+"""What became of cells: the error of a failed one, and the rows of the final table."""
+
+from __future__ import annotations
+
+from builders.check import Check
+from builders.errors import EngineError
+from builders.matrix import load
+from builders.outcome import Outcome, failure, rows
+from builders.paths import ROOT
+from builders.plan import plan
+from builders.selection import Selection
+from builders.verdict import Environment, Inputs, Subject, Verdict
+
+PLAN = plan(load(ROOT / "matrix.yaml"), Selection(), "linux/amd64")
+CELL = PLAN.cells[1]
+
+
+def verdict(*checks: Check) -> Verdict:
+    return Verdict(
+        cell=CELL.id,
+        backend=CELL.backend,
+        model=CELL.model,
+        vector_space="sha256:0",
+        precision="float32",
+        dimension=768,
+        passed=all(check.passed for check in checks),
+        subject=Subject(
+            name=CELL.image,
+            platform=CELL.platform,
+            digest="sha256:1",
+            config_digest="sha256:2",
+            diff_ids=(),
+            compressed_bytes=80_000_000,
+            compressed_bytes_without_model=50_000_000,
+        ),
+        inputs=Inputs(
+            debian_lock="a", wheel_lock="b", model="c", epoch=0, corpus="d", suite="e", drift=()
+        ),
+        environment=Environment(
+            host="linux/amd64",
+            cpu="x",
+            build_platform="linux/amd64",
+            engine={},
+            execution="emulated",
+        ),
+        checks=checks,
+        seconds={},
+        finished="2026-01-01T00:00:00+00:00",
+    )
+
+
+DISTANCE = Check(
+    name="parity:distance", passed=False, figure=3e-4, limit=1e-4, details=("a: 3e-4",)
+)
+WIDE = Check(name="parity:max-abs-difference", passed=True, figure=2e-6, limit=1e-5)
+
+
+def test_a_failed_cell_names_the_checks_and_by_how_much() -> None:
+    error = failure(CELL, verdict(WIDE, DISTANCE))
+
+    assert error.where == CELL.id
+    assert "1 of 2 checks failed" in error.problem
+    assert "parity:distance: 0.0003 (limit 0.0001)" in error.problem
+    assert "a: 3e-4" in error.problem
+    assert "max-abs" not in error.problem
+    assert CELL.id in error.remedy
+
+
+def test_every_cell_of_the_plan_has_a_row() -> None:
+    judged = verdict(WIDE, DISTANCE)
+    broken = Outcome(cell=PLAN.cells[0], error=EngineError("gone\nand more"), seconds=1.0)
+    failed = Outcome(cell=CELL, verdict=judged, error=failure(CELL, judged), seconds=2.0)
+
+    shown = rows(PLAN, [broken, failed])
+
+    assert [row.cell for row in shown] == [cell.id for cell in PLAN.cells]
+    assert (shown[0].result, shown[0].reason) == ("failed", "gone")
+    assert (shown[1].result, shown[1].reason) == ("failed", "parity:distance")
+    assert shown[1].emulated
+    assert shown[1].parity == (3e-4, 1e-4)
+    assert shown[1].size_mb == 50.0
+    assert {row.result for row in shown[2:]} == {"left out"}
+    assert all(row.reason for row in shown[2:])
+
+
+def test_an_earlier_verdict_is_called_unchanged() -> None:
+    (row, *_) = (
+        row
+        for row in rows(PLAN, [Outcome(cell=CELL, verdict=verdict(WIDE), unchanged=True)])
+        if row.cell == CELL.id
+    )
+    assert row.result == "unchanged"
