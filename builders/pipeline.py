@@ -105,6 +105,9 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
     files.sweep(project.root / "dist")
     refused = {cell.id: _preflight(project, cell) for cell in cells}
     possible = [cell for cell in cells if refused[cell.id] is None]
+    for name, error in refused.items():
+        if error is not None:
+            reporter.failed(name, error)
     with run_mark.mark(project.store.cache) as mark, ThreadPoolExecutor(options.jobs) as pool:
         found = pool.submit(find_engine, project, reporter)
         results: dict[str, Future[Outcome]] = {}
@@ -267,6 +270,14 @@ def _host(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> O
 
 def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
     """Build a cell's image and prove it, unless both were done before."""
+    if cell.platform not in shared.engine.platforms:
+        raise EngineError(
+            f"the {shared.engine.kind} engine runs {', '.join(shared.engine.platforms)} only:"
+            " this image could be built, and not tested",
+            where=cell.id,
+            remedy="register qemu for it (Debian's qemu-user-static), set engine: private in"
+            " matrix.yaml, or leave it to a native machine (--platform)",
+        )
     begun = time.monotonic()
     _begin(cell, "build", reporter)
     made = built(project, cell, shared, reporter)

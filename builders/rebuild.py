@@ -29,7 +29,7 @@ from builders.report import Reporter
 from builders.store import Store, remove_tree
 
 UMASK = 0o077
-"""Under it, whatever a rebuild writes can be read by its owner alone: not so by default anywhere."""
+"""Under it, what a rebuild writes can be read by its owner alone: the default is that nowhere."""
 
 SHOWN = 20
 """How many findings an error lists."""
@@ -86,6 +86,20 @@ def rebuild(project: Project, cells: Sequence[Cell], reporter: Reporter) -> tupl
         )
 
 
+def described(difference: Difference) -> str:
+    """Tell how a rebuilt image compares: one line, or one for each of the first findings too."""
+    if difference.identical:
+        return f"identical {difference.kept}, 0 differing bytes"
+    digests = f"{difference.rebuilt} instead of {difference.kept}"
+    lines = [
+        f"{digests}, {difference.differing_bytes} differing bytes",
+        *map(str, difference.findings[:SHOWN]),
+    ]
+    if len(difference.findings) > SHOWN:
+        lines.append(f"and {len(difference.findings) - SHOWN} more")
+    return "\n  ".join(lines)
+
+
 def _kept(
     project: Project, cell: Cell, shared: Shared, reporter: Reporter
 ) -> Layout | EquivecError:
@@ -116,20 +130,6 @@ def _rebuilt(
         return Rebuilt(cell=cell, difference=difference, error=error)
     reporter.passed(cell.id, described(difference))
     return Rebuilt(cell=cell, difference=difference)
-
-
-def described(difference: Difference) -> str:
-    """Say how a rebuilt image compares: one line, or one for each of the first findings too."""
-    if difference.identical:
-        return f"identical {difference.kept}, 0 differing bytes"
-    lines = [
-        f"{difference.rebuilt} instead of {difference.kept},"
-        f" {difference.differing_bytes} differing bytes",
-        *map(str, difference.findings[:SHOWN]),
-    ]
-    if len(difference.findings) > SHOWN:
-        lines.append(f"and {len(difference.findings) - SHOWN} more")
-    return "\n  ".join(lines)
 
 
 @contextlib.contextmanager

@@ -1,36 +1,48 @@
-"""Builds of which nothing was there before: a fresh engine, and inputs composed anew."""
+"""Builds that nothing was made for before: a fresh engine, an empty cache, another epoch."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from builders import build, engine, host, image, inputs, list_file, model, rootfs
+from builders import engine, host, inputs, model, pipeline
 from builders import plan as plans
 from builders.engine import Engine
 from builders.engine import configuration as engine_configuration
 from builders.engine import private as private_engine
-from builders.formats import layout
-from builders.formats.layout import Layout
-from builders.image import Base, Root
-from builders.inputs import Needs
-from builders.lock import debian as debian_lock
+from builders.lock.debian import DebianLock
+from builders.once import Once
+from builders.pipeline import Options, Shared
 from builders.plan import Cell
 from builders.project import Project
+from builders.report import Reporter
 from builders.selection import Selection
+from builders.store import Store, remove_tree
 
-Note = Callable[[str], None]
+_LENT = ("models", "wheels")
+"""What is derived from inputs alone, and not part of a build's time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """An image, and how long it took from its locked inputs."""
+class Workshop:
+    """What builds are timed with.
 
-    layout: Layout
-    seconds: float
+    Attributes:
+        project: What is built; all its inputs are in its store.
+        engine: Has built nothing before.
+        debian: The Debian lock in force for each platform.
+        scratch: An empty directory.
+        reporter: Told what goes on.
+    """
+
+    project: Project
+    engine: Engine
+    debian: Mapping[str, DebianLock]
+    scratch: Path
+    reporter: Reporter
 
 
 def image_cells(project: Project) -> tuple[Cell, ...]:
@@ -40,90 +52,71 @@ def image_cells(project: Project) -> tuple[Cell, ...]:
 
 
 @contextlib.contextmanager
-def fresh_engine(project: Project, scratch: Path, note: Note) -> Iterator[Engine]:
-    """Yield an engine that has built nothing; it is stopped when the block is left.
+def workshop(
+    project: Project, cells: Sequence[Cell], scratch: Path, reporter: Reporter
+) -> Iterator[Workshop]:
+    """Fetch the cells' inputs and give a fresh engine, which is stopped in the end.
 
-    Where the machine's own engine is used for builds, it is yielded, with the caches it has: for
-    those, `Made` depends on BuildKit's `--no-cache` and a new epoch alone.
+    Where builds use the machine's own engine, it is given, with the caches that it has.
     """
-    cache = project.store.cache
-    programs = None
-    if not private_engine.reasons_against():
-        # Of the user's cache, so that they are not downloaded once more.
-        private_engine.prepare(cache, note=note)
-        programs = engine_configuration.places(cache).packages
-    own = scratch / "engine-cache"
+    cache, programs = scratch / "engine-cache", None
+    with reporter.step("engine") as step:
+        if not private_engine.reasons_against():
+            # The user's, so that they are not downloaded once more.
+            private_engine.prepare(project.store.cache, note=step.note)
+            programs = engine_configuration.places(project.store.cache).packages
     try:
-        yield engine.find(own, named=project.matrix.engine, note=note, packages=programs)
+        with reporter.step("fresh engine") as step:
+            fresh = engine.find(
+                cache, named=project.matrix.engine, note=step.note, packages=programs
+            )
+        debian = pipeline.fetch(project, cells, fresh.native, reporter)
+        for cell in cells:
+            inputs.wheels(project, cell.backend, cell.platform)
+            model.directory(project, cell.model, cell.format)
+        yield Workshop(
+            project=project, engine=fresh, debian=debian, scratch=scratch, reporter=reporter
+        )
     finally:
-        engine.stop(own, packages=programs)
+        engine.stop(cache, packages=programs)
 
 
-def fetch(project: Project, cells: Sequence[Cell], build_platform: str) -> None:
-    """Bring every input of the cells' images into the store, so that no build waits for it."""
-    needs = Needs(
-        roots=tuple(dict.fromkeys([build_platform, *(cell.platform for cell in cells)])),
-        wheels=tuple(dict.fromkeys((cell.backend, cell.platform) for cell in cells)),
-    )
-    inputs.fetch(project, needs, progress=lambda _done, _total: None)
-    inputs.root(project, build_platform)
-    for cell in cells:
-        inputs.wheels(project, cell.backend, cell.platform)
-        model.directory(project, cell.model, cell.format)
+def seconds(shop: Workshop, cell: Cell) -> float:
+    """Return how long a cell's image takes from its fetched inputs.
 
-
-def make(project: Project, cell: Cell, used: Engine, directory: Path, epoch: int) -> Made:
-    """Make a cell's image from its fetched inputs, without any cache.
-
-    Args:
-        project: Says what goes in; its store is read, and nothing is put there.
-        cell: Whose image.
-        used: Builds it.
-        directory: Does not exist yet; holds everything that is made.
-        epoch: The newest time in the image.
+    BuildKit keeps the compressed form of layers that it has met, even where its cache is off.
+    So each build has an epoch of its own, the clock's: its layers are met for the first time.
 
     Raises:
         BuildError: The build failed.
     """
-    build_root = inputs.root(project, used.native)
-    wheels = inputs.wheels(project, cell.backend, cell.platform)
-    model_directory = model.directory(project, cell.model, cell.format)
-    directory.mkdir(parents=True)
+    directory = shop.scratch / "own"
+    project = _emptied(shop.project, directory)
+    shared = Shared(
+        engine=shop.engine,
+        run="",  # no container is started
+        options=Options(jobs=1, rebuild=True, reprove=False),
+        debian=shop.debian,
+        bases=Once(),
+        references=Once(),
+    )
+    if cell.platform != shop.engine.native:
+        # Where both are built, it is there; alone, its time is not the target platform's.
+        inputs.root(project, shop.debian[shop.engine.native])
     begun = time.perf_counter()
-    root = _root(project, cell.platform, directory / "root", epoch)
-    base = image.base_recipe(
-        project.images, platform=cell.platform, root=root, build_root=build_root, epoch=epoch
-    )
-    recipe = image.backend_recipe(
-        project.images,
-        name=cell.image,
-        platform=cell.platform,
-        backend=(cell.backend, project.matrix.backends[cell.backend]),
-        model=(cell.model, project.matrix.models[cell.model]),
-        base=Base(layout=_build(base, used, directory / "base"), lock=root.lock),
-        build_root=build_root,
-        wheels=wheels,
-        model_directory=model_directory,
-        epoch=epoch,
-    )
-    built = _build(recipe, used, directory / "image")
-    return Made(layout=built, seconds=time.perf_counter() - begun)
+    pipeline.built(project, cell, shared, shop.reporter)
+    taken = time.perf_counter() - begun
+    remove_tree(directory)
+    shop.reporter.passed(cell.id, f"built in {taken:.1f} s")
+    return taken
 
 
-def _root(project: Project, platform: str, directory: Path, epoch: int) -> Root:
-    base = project.images / "base"
-    lock = debian_lock.read(base, platform)
-    digest = rootfs.write_base_layout(
-        [project.store.path(package.sha256) for package in lock.root],
-        platform=platform,
-        prune=list_file.read(base / "prune.txt"),
-        epoch=epoch,
-        directory=directory,
-    )
-    return Root(directory=directory, digest=digest, lock=lock.digest)
-
-
-def _build(recipe: build.Recipe, used: Engine, directory: Path) -> Layout:
-    build.build(recipe, used, directory, note=lambda _text: None, use_cache=False)
-    layout.remove_ingest(directory)
-    return layout.read(directory)
+def _emptied(project: Project, directory: Path) -> Project:
+    """Return a project with another epoch, and a cache that holds inputs alone."""
+    cache = project.store.cache.resolve()
+    (directory / "derived").mkdir(parents=True)
+    (directory / "store").symlink_to(cache / "store")
+    for kind in _LENT:
+        (directory / "derived" / kind).symlink_to(cache / "derived" / kind)
+    matrix = project.matrix.model_copy(update={"epoch": int(time.time())})
+    return replace(project, matrix=matrix, store=Store(directory))

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from builders import engine, verdict
+from builders import rebuild as rebuilds
 from builders.bench import anew, emulated
-from builders.bench.anew import Note
-from builders.bench.record import Figure
-from builders.engine import Engine
+from builders.bench.emulated import Timed
+from builders.bench.record import Bound, Figure
 from builders.errors import BenchError
-from builders.formats import oci
-from builders.formats.layout import Layout, blob_path
 from builders.plan import Cell
 from builders.process import run
 from builders.project import Project
+from builders.report import Reporter
 from builders.store import CACHE_VARIABLE
-from builders.verdict import Verdict
 
 REPETITIONS = 3
 QUICK_REPETITIONS = 5
@@ -42,12 +39,12 @@ class Bench:
     Attributes:
         project: What is measured.
         scratch: An empty directory, which is removed after the measurement.
-        note: Told what goes on.
+        reporter: Told what goes on.
     """
 
     project: Project
     scratch: Path
-    note: Note
+    reporter: Reporter
 
 
 def cold(bench: Bench) -> tuple[Figure, ...]:
@@ -56,13 +53,20 @@ def cold(bench: Bench) -> tuple[Figure, ...]:
     checkout, cache = bench.scratch / "checkout", bench.scratch / "cache"
     run(["git", "clone", "--quiet", "--no-hardlinks", bench.project.root, checkout], timeout=300)
     environment = bare_environment(os.environ, bench.scratch)
-    bench.note(command)
-    try:
-        begun = time.perf_counter()
-        run(["sh", "-c", command], cwd=checkout, env=environment, timeout=COLD_LIMIT)
-        seconds = time.perf_counter() - begun
-    finally:
-        engine.stop(cache)
+    with bench.reporter.step("cold") as step:
+        step.note(command)
+        try:
+            begun = time.perf_counter()
+            run(
+                ["sh", "-c", command],
+                cwd=checkout,
+                env=environment,
+                timeout=COLD_LIMIT,
+                on_line=step.note,
+            )
+            seconds = time.perf_counter() - begun
+        finally:
+            engine.stop(cache)
     for cell in anew.image_cells(bench.project):
         if not verdict.read(checkout / "dist" / "verdicts" / f"{cell.id}.json").passed:
             raise BenchError("the cold run did not publish it", where=cell.id)
@@ -71,16 +75,13 @@ def cold(bench: Bench) -> tuple[Figure, ...]:
 
 def ratio(bench: Bench) -> tuple[Figure, ...]:
     """Time builds of both platforms, alternating."""
-    samples: dict[str, list[float]] = {"linux/amd64": [], "linux/arm64": []}
-    cells = {cell.platform: cell for cell in anew.image_cells(bench.project)}
-    _require(cells, samples)
-    with anew.fresh_engine(bench.project, bench.scratch, bench.note) as used:
-        anew.fetch(bench.project, tuple(cells[platform] for platform in samples), used.native)
-        for repetition in range(REPETITIONS):
-            for platform, seconds in samples.items():
-                seconds.append(_time_own(bench, cells[platform], used, repetition))
-    amd64, arm64 = (_medians(name.partition("/")[2], found) for name, found in samples.items())
-    return (amd64, arm64, Figure(claim="ratio", value=round(arm64.value / amd64.value, 3)))
+    amd64, arm64 = cells = _cells(bench, "linux/amd64", "linux/arm64")
+    samples: dict[str, list[float]] = {cell.id: [] for cell in cells}
+    with anew.workshop(bench.project, cells, bench.scratch, bench.reporter) as shop:
+        for _ in range(REPETITIONS):
+            for cell in cells:
+                samples[cell.id].append(anew.seconds(shop, cell))
+    return ratio_figures(samples[amd64.id], samples[arm64.id])
 
 
 def size(bench: Bench) -> tuple[Figure, ...]:
@@ -90,9 +91,10 @@ def size(bench: Bench) -> tuple[Figure, ...]:
         Figure(
             claim="megabytes",
             subject=cell.id,
-            value=_kept(bench, cell.id).subject.compressed_bytes_without_model / 10**6,
+            value=read.subject.compressed_bytes_without_model / 10**6,
         )
         for cell in anew.image_cells(bench.project)
+        for read in (verdict.read(bench.project.verdicts / f"{cell.id}.json"),)
     )
 
 
@@ -100,42 +102,38 @@ def unchanged(bench: Bench) -> tuple[Figure, ...]:
     """Time the sessions that have nothing to do."""
     _nox(bench, "build-matrix")
     return tuple(
-        _medians(session, [_nox(bench, session) for _ in range(QUICK_REPETITIONS)])
+        _median(session, [_nox(bench, session) for _ in range(QUICK_REPETITIONS)])
         for session in ("build-matrix", "plan")
     )
 
 
 def emulation(bench: Bench) -> tuple[Figure, ...]:
     """Time the plain Dockerfile under emulation, and our own build beside it."""
-    cells = {cell.platform: cell for cell in anew.image_cells(bench.project)}
-    _require(cells, (EMULATED,))
-    cell = cells[EMULATED]
-    with anew.fresh_engine(bench.project, bench.scratch, bench.note) as used:
-        if used.native == EMULATED:
+    (cell,) = _cells(bench, EMULATED)
+    with anew.workshop(bench.project, (cell,), bench.scratch, bench.reporter) as shop:
+        if shop.engine.native == EMULATED:
             raise BenchError(f"{EMULATED} is not emulated here", remedy="measure on linux/amd64")
-        anew.fetch(bench.project, (cell,), used.native)
-        own = [_time_own(bench, cell, used, repetition) for repetition in range(REPETITIONS)]
-        baseline = emulated.prepare(bench.project, cell, bench.scratch / "baseline", bench.note)
-        bench.note("the plain Dockerfile")
-        timed = emulated.time_build(baseline, used, bench.scratch / "baseline.tar")
-        bench.note(f"the plain Dockerfile: {timed.seconds:.1f} s")
+        own = [anew.seconds(shop, cell) for _ in range(REPETITIONS)]
+        with bench.reporter.step("plain Dockerfile") as step:
+            baseline = emulated.prepare(shop, cell, bench.scratch / "baseline", step.note)
+            step.note("builds")
+            timed = emulated.time_build(baseline, shop.engine, bench.scratch / "baseline.tar")
     return emulation_figures(own, timed)
 
 
 def rebuild(bench: Bench) -> tuple[Figure, ...]:
-    """Make the published images again and count the bytes that differ."""
-    _nox(bench, "build-matrix")
-    cells = anew.image_cells(bench.project)
+    """Make the images again, and count the bytes that differ from those that are kept."""
     figures = []
-    with anew.fresh_engine(bench.project, bench.scratch, bench.note) as used:
-        anew.fetch(bench.project, cells, used.native)
-        for cell in cells:
-            bench.note(f"{cell.id} once more")
-            directory = bench.scratch / "once-more" / cell.id
-            made = anew.make(bench.project, cell, used, directory, bench.project.matrix.epoch)
-            published = _kept(bench, cell.id).subject.digest
-            differing = differing_bytes(made.layout, bench.project.publication, published)
-            figures.append(Figure(claim="bytes", subject=cell.id, value=differing))
+    for rebuilt in rebuilds.rebuild(bench.project, anew.image_cells(bench.project), bench.reporter):
+        if rebuilt.difference is None:
+            raise rebuilt.error or BenchError("was not compared", where=rebuilt.cell.id)
+        figures.append(
+            Figure(
+                claim="bytes",
+                subject=rebuilt.cell.id,
+                value=rebuilt.difference.differing_bytes,
+            )
+        )
     return tuple(figures)
 
 
@@ -166,7 +164,7 @@ def main_command(readme: str) -> str:
 
 
 def bare_environment(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """Return an environment without what this process's virtual environment and caches put there."""
+    """Return an environment without this process's virtual environment, and with empty caches."""
     ours = str(Path(sys.executable).parent)
     left_out = {"VIRTUAL_ENV", "PYTHONPATH", "NOX_CURRENT_SESSION"}
     path = [entry for entry in environment.get("PATH", "").split(os.pathsep) if entry != ours]
@@ -179,46 +177,34 @@ def bare_environment(environment: Mapping[str, str], scratch: Path) -> dict[str,
     }
 
 
-def emulation_figures(own: Sequence[float], timed: emulated.Timed) -> tuple[Figure, ...]:
+def ratio_figures(amd64: Sequence[float], arm64: Sequence[float]) -> tuple[Figure, ...]:
+    """Return the medians of two platforms' builds, and their quotient."""
+    ours = (_median("amd64", amd64), _median("arm64", arm64))
+    return (*ours, Figure(claim="ratio", value=round(ours[1].value / ours[0].value, 3)))
+
+
+def emulation_figures(own: Sequence[float], timed: Timed) -> tuple[Figure, ...]:
     """Return the figures of the comparison; a baseline that was cut off gives a lower bound."""
-    ours = _medians("ours", own)
-    seconds = Figure(
-        claim="emulated",
-        value=round(timed.seconds, 2),
-        bound="exact" if timed.finished else "at least",
+    ours = _median("ours", own)
+    bound: Bound = "exact" if timed.finished else "at least"
+    return (
+        ours,
+        Figure(claim="emulated", value=round(timed.seconds, 2), bound=bound),
+        Figure(claim="ratio", value=round(timed.seconds / ours.value, 2), bound=bound),
     )
-    quotient = round(seconds.value / ours.value, 2)
-    return (ours, seconds, Figure(claim="ratio", value=quotient, bound=seconds.bound))
 
 
-def differing_bytes(made: Layout, publication: Path, published: str) -> int:
-    """Return the bytes of an image's blobs that the published image does not have, and vice versa.
-
-    Args:
-        made: The image that was made once more.
-        publication: The layout that holds what was published.
-        published: The digest of the manifest there.
-    """
-    found = _blobs(made.directory, made.manifest_digest)
-    expected = _blobs(publication, published)
-    return sum({**found, **expected}[digest] for digest in found.keys() ^ expected.keys())
-
-
-def _blobs(directory: Path, manifest: str) -> dict[str, int]:
-    """Return the sizes of an image's blobs, the manifest's own among them, by digest."""
-    content = blob_path(directory, manifest).read_bytes()
-    document = oci.Manifest.model_validate_json(content)
-    parts = {part.digest: part.size for part in (document.config, *document.layers)}
-    return {manifest: len(content), **parts}
-
-
-def _time_own(bench: Bench, cell: Cell, used: Engine, repetition: int) -> float:
-    """Time a build of which no byte was built before: each bears an epoch of its own."""
-    directory = bench.scratch / f"own-{repetition}-{cell.id}"
-    made = anew.make(bench.project, cell, used, directory, int(time.time()))
-    shutil.rmtree(directory)
-    bench.note(f"{cell.id}: {made.seconds:.1f} s")
-    return made.seconds
+def _cells(bench: Bench, *platforms: str) -> tuple[Cell, ...]:
+    """Return the first cell of the default selection for each platform."""
+    found: dict[str, Cell] = {}
+    for cell in anew.image_cells(bench.project):
+        found.setdefault(cell.platform, cell)
+    missing = [platform for platform in platforms if platform not in found]
+    if missing:
+        raise BenchError(
+            f"the default selection has no image for {', '.join(missing)}", where="matrix.yaml"
+        )
+    return tuple(found[platform] for platform in platforms)
 
 
 def _nox(bench: Bench, session: str) -> float:
@@ -227,23 +213,9 @@ def _nox(bench: Bench, session: str) -> float:
     nox = str(beside) if beside.exists() else "nox"
     begun = time.perf_counter()
     run([nox, "-s", session], cwd=bench.project.root, timeout=QUICK_LIMIT)
-    seconds = time.perf_counter() - begun
-    bench.note(f"nox -s {session}: {seconds:.2f} s")
-    return seconds
+    return time.perf_counter() - begun
 
 
-def _kept(bench: Bench, cell: str) -> Verdict:
-    return verdict.read(bench.project.verdicts / f"{cell}.json")
-
-
-def _require(cells: Iterable[str], wanted: Iterable[str]) -> None:
-    missing = sorted(set(wanted) - set(cells))
-    if missing:
-        raise BenchError(
-            f"no cell of the default selection is for {', '.join(missing)}", where="matrix.yaml"
-        )
-
-
-def _medians(claim: str, samples: Sequence[float]) -> Figure:
+def _median(claim: str, samples: Sequence[float]) -> Figure:
     rounded = tuple(round(sample, 2) for sample in samples)
     return Figure(claim=claim, value=statistics.median(rounded), samples=rounded)

@@ -1,6 +1,9 @@
 # What `nox -s bench -- build --only emulation` measures against: the usual way to an image of another
 # platform. Every RUN is executed on the target platform, under emulation. Never used for an image.
 FROM start
+ENV DEBIAN_FRONTEND=noninteractive
+# What base-passwd's own script does: other packages' scripts look for groups of Debian's.
+RUN cp /usr/share/base-passwd/passwd.master /etc/passwd && cp /usr/share/base-passwd/group.master /etc/group
 RUN --network=none \
     --mount=type=bind,from=debs,target=/debs \
     dpkg --install --force-depends --force-unsafe-io /debs/*.deb

@@ -1,4 +1,4 @@
-"""The baseline: a plain Dockerfile that runs dpkg and pip on the target platform, under emulation."""
+"""The baseline: a plain Dockerfile that runs dpkg and pip on the target platform, emulated."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders import inputs, model, rootfs
+from builders.bench.anew import Workshop
 from builders.engine import Engine
 from builders.errors import ProcessError
 from builders.lock import debian as debian_lock
@@ -17,7 +18,6 @@ from builders.network.apt import Index
 from builders.network.mirrors import mirrors
 from builders.plan import Cell
 from builders.process import run
-from builders.project import Project
 from builders.store import link_or_copy
 
 TIME_LIMIT = 15 * 60.0
@@ -33,6 +33,12 @@ TOOLS = (
     *("python3-setuptools", "python3-wheel", "sed", "tar"),
 )
 """bookworm's packages that dpkg, the maintainer scripts and pip need beside the locked ones."""
+
+PRESENT = (
+    *("base-files", "gcc-12-base", "libbz2-1.0", "libc-bin", "libc6", "libgcc-s1", "liblzma5"),
+    *("libstdc++6", "libuuid1", "tzdata", "zlib1g"),
+)
+"""Locked packages that a Debian image to start from has installed already: dpkg need not."""
 
 PRUNE = (
     "etc/rmt",  # a link to what tar's maintainer script would make
@@ -66,18 +72,17 @@ class Timed:
     finished: bool
 
 
-def prepare(project: Project, cell: Cell, scratch: Path, note: Callable[[str], None]) -> Baseline:
+def prepare(shop: Workshop, cell: Cell, scratch: Path, note: Callable[[str], None]) -> Baseline:
     """Gather what the baseline is built from, in a directory that does not exist yet.
 
     Raises:
         FetchError: The tools' packages cannot be had.
     """
-    base = project.images / "base"
-    lock = debian_lock.read(base, cell.platform)
+    project, lock = shop.project, shop.debian[cell.platform]
     debs, settings = scratch / "debs", scratch / "lock"
     for directory in (debs, settings):
         directory.mkdir(parents=True)
-    for package in lock.root:
+    for package in (package for package in lock.root if package.name not in PRESENT):
         link_or_copy(project.store.path(package.sha256), debs / apt.deb_name(package))
     requirements = wheel_lock.lock_path(project.images / cell.backend, cell.platform)
     (settings / "requirements.txt").write_bytes(requirements.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from builders.bench.claims import Claim, Measurement
@@ -10,11 +11,15 @@ from builders.bench.record import Figure, Measured, Record
 _HEAD = """\
 # Benchmarks
 
-Made by `nox -s bench -- build` from `benchmarks.json`; do not edit it by hand. Each part says by which
-command, on which machine and from which revision it was measured; `--only NAME` measures a part anew.
+Made by `nox -s bench -- build` from `benchmarks.json`; do not edit it by hand. Each part says by
+which command, on which machine and from which revision it was measured; `--only NAME` measures a
+part anew.
 """
 
 _NOT_MEASURED = "not measured"
+
+WIDTH = 100
+"""Of a line of text, in characters; tables are as wide as they are."""
 
 
 def page(record: Record, measurements: Sequence[Measurement]) -> str:
@@ -88,15 +93,15 @@ def _summary(record: Record, measurements: Sequence[Measurement]) -> Iterator[st
 
 
 def _section(measurement: Measurement, measured: Measured | None) -> str:
-    text = [f"## {measurement.title}", "", measurement.method, ""]
+    text = [f"## {measurement.title}", "", _wrapped(measurement.method), ""]
     if measured is None:
         command = f"nox -s bench -- build --only {measurement.name}"
         return "\n".join([*text, f"Not measured yet: `{command}`."])
     machine = measured.machine
     text += [
         f"- command: `{measured.command}`",
-        f"- machine: {machine.cpu}, {machine.cores} cores, {machine.platform}, {machine.system};"
-        f" load before it began: {machine.load:.2f}",
+        f"- machine: {machine.cpu}, {machine.cores} cores, {machine.platform}, {machine.system}",
+        f"- load of the machine before it began: {machine.load:.2f}",
         f"- taken: {measured.taken}, revision {measured.revision}",
         "",
         "| figure | measured | single runs | limit | target | |",
@@ -114,6 +119,14 @@ def _section(measurement: Measurement, measured: Measured | None) -> str:
         )
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
+
+
+def _wrapped(method: str) -> str:
+    paragraphs = method.split("\n\n")
+    return "\n\n".join(
+        textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
+        for paragraph in paragraphs
+    )
 
 
 def _text(claim: Claim, figure: Figure) -> str:

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from builders.errors import BenchError
 from builders.files import write_atomically
 
+Bound = Literal["exact", "at least"]
+"""Whether a value is what was measured, or less than it would have been."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -31,7 +34,7 @@ class Figure(_Part):
     claim: str
     subject: str = Field(default="", description="what it was measured of, such as a platform")
     value: float
-    bound: Literal["exact", "at least"] = "exact"
+    bound: Bound = "exact"
     samples: tuple[float, ...] = Field(default=(), description="of which the value is the median")
 
 

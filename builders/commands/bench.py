@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from builders.files import write_atomically
 from builders.matrix.spelling import suggestion
 from builders.network.mirrors import os_release
 from builders.process import run as run_process
+from builders.report.lines import LineReporter
+from builders.report.terminal import console
 
 EXAMPLES = ("build", "build --only cold,ratio")
 
@@ -82,8 +85,11 @@ def _measure(checkout: project.Project, name: str) -> Measured:
     machine = _machine()
     taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with tempfile.TemporaryDirectory(prefix="equivec-bench-") as scratch:
-        bench = Bench(project=checkout, scratch=Path(scratch), note=lambda text: _say(f"  {text}"))
-        figures = build.MEASUREMENTS[name](bench)
+        # Lines, on a terminal too: drawing takes time from what is measured.
+        screen = console(sys.stdout, os.environ)
+        with LineReporter([], console=screen, environment={}, clock=time.monotonic) as reporter:
+            bench = Bench(project=checkout, scratch=Path(scratch), reporter=reporter)
+            figures = build.MEASUREMENTS[name](bench)
     return Measured(
         measurement=name,
         command=f"nox -s bench -- build --only {name}",

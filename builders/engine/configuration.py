@@ -70,7 +70,9 @@ def places(cache: Path, *, packages: Path | None = None) -> Places:
     """Return the places of the private engine of a cache directory."""
     root = cache.resolve() / "engine"
     name = hashlib.sha256(str(root).encode()).hexdigest()[:12]
-    return Places(root=root, run=RUN / name, packages=packages or root / "packages")
+    # The real path, which is what the system says of a running program: see remains.belongs.
+    programs = (packages or root / "packages").resolve()
+    return Places(root=root, run=RUN / name, packages=programs)
 
 
 def containerd_toml(places: Places) -> str:

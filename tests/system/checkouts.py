@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL, Signals
 
-from builders.engine import remains
+from builders.engine import Engine, remains
 from builders.engine.connection import connect
 from builders.engine.containers import RUN_LABEL
 from builders.paths import ROOT
@@ -22,6 +22,7 @@ NEEDED = ("builders", "images", "matrix.yaml", "noxfile.py", "pyproject.toml", "
 CORPUS = "tests/corpus"
 AMD64 = ("--platform", "linux/amd64")
 SECONDS = 180
+NOTHING: Mapping[str, str] = {}
 
 
 class Run:
@@ -99,7 +100,9 @@ class Checkout:
             self._environment.pop(name, None)
 
     @contextmanager
-    def running(self, *words: str, argv: tuple[str, ...] = (), **variables: str) -> Iterator[Run]:
+    def running(
+        self, *words: str, argv: tuple[str, ...] = (), variables: Mapping[str, str] = NOTHING
+    ) -> Iterator[Run]:
         """Run `build-matrix`, or what `argv` says, for as long as the block lasts."""
         run = Run(
             [*(argv or (sys.executable, "-m", "builders", "build-matrix")), *words],
@@ -111,9 +114,9 @@ class Checkout:
         finally:
             run.close()
 
-    def build(self, *words: str, status: int = 0, **variables: str) -> str:
+    def build(self, *words: str, status: int = 0, variables: Mapping[str, str] = NOTHING) -> str:
         """Run `build-matrix` to its end; return what it printed."""
-        with self.running(*words, argv=(), **variables) as run:
+        with self.running(*words, variables=variables) as run:
             assert run.wait() == status, run.output
             return run.output
 
@@ -163,6 +166,12 @@ def copy(root: Path, cache: Path, environment: Mapping[str, str]) -> Checkout:
         else:
             shutil.copy2(source, target)
     return Checkout(root, cache, environment)
+
+
+def environment_of(engine: Engine) -> dict[str, str]:
+    """Return the environment in which the program uses an engine that runs already."""
+    variables = ("PATH", "DOCKER_CONFIG", "BUILDX_CONFIG")
+    return {"EQUIVEC_ENGINE": engine.host, **{name: engine.environment[name] for name in variables}}
 
 
 def links(source: Path, target: Path) -> None:

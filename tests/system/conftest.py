@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import engine
+from builders import engine, inputs, project
 from builders.engine import Engine, binfmt, mounts
 from builders.engine import configuration as engine_config
 from builders.engine import private as private_engine
@@ -18,6 +18,7 @@ from builders.engine import remains as engine_remains
 from builders.engine.configuration import DAEMONS, Daemon, Places
 from builders.formats import layout
 from builders.formats.layout import Layout
+from builders.inputs import Needs
 from builders.network.apt import Index
 from builders.network.mirrors import mirrors
 from builders.process import run
@@ -44,6 +45,15 @@ def packages() -> Path:
     cache = cache_directory()
     private_engine.prepare(cache, note=print)
     return engine_config.places(cache).packages
+
+
+@pytest.fixture(scope="session")
+def store() -> Path:
+    """A store that holds what one native cell needs: the user's own."""
+    checkout = project.load()
+    needs = Needs(roots=("linux/amd64",), wheels=(("onnxruntime", "linux/amd64"),))
+    inputs.fetch(checkout, needs, progress=lambda *_: None)
+    return checkout.store.cache / "store"
 
 
 @pytest.fixture(scope="session")

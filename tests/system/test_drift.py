@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from builders import inputs, matrix
-from builders.errors import FetchError
+from builders import inputs, matrix, verdict
+from builders.errors import FetchError, LockError
 from builders.formats import layout
 from builders.inputs import Needs
 from builders.lock import debian as debian_lock
@@ -18,10 +21,18 @@ from builders.network.apt import DebianPackage
 from builders.network.mirrors import MIRROR_VARIABLE, Mirrors, mirrors
 from builders.paths import ROOT
 from builders.project import Project
-from builders.store import Store
+from builders.store import Store, cache_directory
+from tests.system import checkouts
 from tests.system.archive import Archive, Key, Source, served
+from tests.system.checkouts import Checkout
 
 PLATFORM = "linux/amd64"
+TZDATA = next(
+    package
+    for package in debian_lock.read(ROOT / "images/base", PLATFORM).root
+    if package.name == "tzdata"
+)
+OLD_PATH = "pool/main/t/tzdata/tzdata_2020a-0_all.deb"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nxyz\n-----END CERTIFICATE-----\n"
 
 
@@ -236,3 +247,78 @@ def test_an_index_that_names_what_is_not_there_is_an_error(aged: Aged) -> None:
     (aged.archive.directory / aged.locked("libssl3").path).unlink()
     with pytest.raises(FetchError, match=r"no newer one, but 1\.0-1"):
         aged.fetch()
+
+
+@pytest.fixture
+def outdated(tmp_path: Path) -> Checkout:
+    """A copy of the checkout whose lock names a version that no mirror has any more."""
+    checkout = checkouts.copy(tmp_path / "copy", cache_directory(), {})
+    change(
+        debian_lock.lock_path(checkout.root / "images/base", PLATFORM),
+        {TZDATA.path: OLD_PATH, TZDATA.version: "2020a-0", TZDATA.sha256: "0" * 64},
+    )
+    return checkout
+
+
+def change(path: Path, words: Mapping[str, str]) -> None:
+    """Put other words in a file's place of some."""
+    text = path.read_text()
+    for old, new in words.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def lock_session(checkout: Checkout, *words: str) -> tuple[int, str]:
+    """Run the lock session; return its exit status and what it printed."""
+    command = (sys.executable, "-m", "builders", "lock", *words)
+    with checkout.running(argv=command) as run:
+        return run.wait(), run.output
+
+
+def test_an_image_of_a_drifted_lock_passes_but_is_not_releasable(outdated: Checkout) -> None:
+    base = outdated.root / "images/base"
+    output = outdated.build(*checkouts.AMD64)
+
+    (path,) = (outdated.root / "dist/verdicts").iterdir()
+    found = verdict.read(path)
+    assert found.passed
+    assert not found.releasable
+    (move,) = [move for move in found.inputs.drift if move.startswith("tzdata ")]
+    assert move.startswith("tzdata 2020a-0 -> 202")
+    assert found.inputs.debian_lock != debian_lock.read(base, PLATFORM).digest
+    lines = output.splitlines()
+    assert any("no longer served: tzdata_2020a-0_all.deb" in line for line in lines)
+    assert any(found.cell in line and f"drifted from its lock: {move}" in line for line in lines)
+    assert any("passed, drifted" in line for line in lines)
+
+    # The same image again, now that the lock says the same: it is judged by that.
+    shutil.copy(debian_lock.lock_path(ROOT / "images/base", PLATFORM), base / "locks")
+    assert "drifted from its lock: tzdata" not in outdated.build(*checkouts.AMD64)
+    again = verdict.read(path)
+    assert again.inputs.drift == tuple(each for each in found.inputs.drift if each != move)
+    assert again.subject.digest == found.subject.digest
+
+
+def test_the_lock_session_tells_what_has_moved_and_renews_it(outdated: Checkout) -> None:
+    (model,) = (outdated.root / "images/models").glob("fixture-768.json")
+    digest = next(iter(json.loads(model.read_text())["formats"]["onnx"].values()))["sha256"]
+    change(model, {digest: "0" * 64})
+    lock = debian_lock.lock_path(outdated.root / "images/base", PLATFORM)
+    before = lock.read_text(), model.read_text()
+
+    status, output = lock_session(outdated, "--check")
+
+    assert status == LockError.exit_code
+    assert "moved: images/base/locks/linux-amd64.json" in output
+    assert "  tzdata 2020a-0 -> 202" in output
+    assert "moved: images/models/fixture-768.json" in output
+    assert f"sha256 000000000000 -> {digest[:12]}" in output
+    assert (lock.read_text(), model.read_text()) == before
+
+    status, output = lock_session(outdated)
+
+    assert status == 0
+    assert "written: images/base/locks/linux-amd64.json" in output
+    assert "  tzdata 2020a-0 -> 202" in output
+    assert lock_session(outdated, "--check")[0] == 0

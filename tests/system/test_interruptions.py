@@ -18,10 +18,9 @@ from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 import pytest
 
-from builders import cli, inputs, project
+from builders import cli
 from builders.engine import Engine, mounts
 from builders.errors import CellsFailedError, StoreError
-from builders.inputs import Needs
 from builders.lock import debian
 from builders.network.apt import DebianPackage
 from tests.system import checkouts
@@ -45,36 +44,27 @@ def ctrl_c_is_heard() -> None:
 
 
 @pytest.fixture(scope="module")
-def store() -> Path:
-    """A store that holds what the cell needs: the user's own."""
-    checkout = project.load()
-    needs = Needs(roots=("linux/amd64",), wheels=(("onnxruntime", "linux/amd64"),))
-    inputs.fetch(checkout, needs, progress=lambda *_: None)
-    return checkout.store.cache / "store"
-
-
-@pytest.fixture(scope="module")
 def checkout(store: Path, private: Engine, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout with a cache of its own, in which the cell has passed."""
     scratch = tmp_path_factory.mktemp("interrupted")
     checkouts.links(store, scratch / "cache" / "store")
-    made = checkouts.copy(scratch / "checkout", scratch / "cache", named(private))
+    made = checkouts.copy(
+        scratch / "checkout", scratch / "cache", checkouts.environment_of(private)
+    )
     made.build(*AMD64)
     return made
-
-
-def named(engine: Engine) -> dict[str, str]:
-    """The environment in which the program uses an engine that runs already."""
-    variables = ("PATH", "DOCKER_CONFIG", "BUILDX_CONFIG")
-    return {"EQUIVEC_ENGINE": engine.host, **{name: engine.environment[name] for name in variables}}
 
 
 def assert_nothing_is_left(checkout: Checkout, engine: Engine) -> None:
     checkout.processes_end()
     assert checkout.halves() == []
     assert checkouts.containers(engine.environment) == []
-    # The cache itself may be a mount of the test's.
-    assert set(mounts.mounted_below((checkout.root, checkout.cache))) <= {checkout.cache}
+    mounted = mounts.mounted_below((checkout.root, checkout.cache))
+    # The cache itself may be a mount of the test's; what a running engine mounts is its own.
+    engines = checkout.cache / "engine"
+    assert [
+        point for point in mounted if point != checkout.cache and not point.is_relative_to(engines)
+    ] == []
 
 
 def assert_published(checkout: Checkout) -> None:
@@ -114,7 +104,7 @@ def test_interrupted(checkout: Checkout, private: Engine, stage: str, number: Si
 
 def test_ctrl_c_on_nox(checkout: Checkout, private: Engine) -> None:
     """The terminal tells nox and the orchestrator, which is given the time to clean up."""
-    environment(checkout)
+    give_nox_an_environment(checkout)
     forget(checkout, "verdicts")
     argv = (sys.executable, "-m", "nox", "-s", "build-matrix", "--")
     with checkout.running(*AMD64, argv=argv) as run:
@@ -125,7 +115,7 @@ def test_ctrl_c_on_nox(checkout: Checkout, private: Engine) -> None:
     assert_nothing_is_left(checkout, private)
 
 
-def environment(checkout: Checkout) -> None:
+def give_nox_an_environment(checkout: Checkout) -> None:
     """Let nox take the environment that runs these tests for the one that it would install."""
     target = checkout.root / ".nox" / "equivec"
     target.mkdir(parents=True)
@@ -148,7 +138,7 @@ def test_interrupted_in_a_download(
     stored.unlink()
     with mirror(largest, store) as served:
         variables = {"EQUIVEC_DEBIAN_MIRROR": f"{served.url} {served.url}"}
-        with checkout.running(*AMD64, argv=(), **variables) as run:
+        with checkout.running(*AMD64, variables=variables) as run:
             assert served.halfway.wait(30)
             run.signal(number)
             expected = -SIGKILL if number == SIGKILL else cli.INTERRUPTED
@@ -158,7 +148,7 @@ def test_interrupted_in_a_download(
         assert_nothing_is_left(checkout, private)
 
         served.go_on.set()
-        checkout.build(*AMD64, **variables)
+        checkout.build(*AMD64, variables=variables)
     assert stored.stat().st_size == largest.size
     assert not partial.exists()
 
@@ -238,7 +228,7 @@ def test_a_full_disk(store: Path, private: Engine, tmp_path: Path) -> None:
     cache.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1G", "none", str(cache)], check=True)
     try:
-        checkout = checkouts.copy(tmp_path / "checkout", cache, named(private))
+        checkout = checkouts.copy(tmp_path / "checkout", cache, checkouts.environment_of(private))
         shutil.copytree(store, cache / "store")
         package = max(
             debian.read(checkout.root / "images" / "base", "linux/amd64").root,
@@ -249,7 +239,7 @@ def test_a_full_disk(store: Path, private: Engine, tmp_path: Path) -> None:
         with mirror(package, store) as served, room(cache, package.size // 2):
             served.go_on.set()
             variables = {"EQUIVEC_DEBIAN_MIRROR": f"{served.url} {served.url}"}
-            said = checkout.build(*AMD64, status=StoreError.exit_code, **variables)
+            said = checkout.build(*AMD64, status=StoreError.exit_code, variables=variables)
             assert "no space is left" in said
         assert not stored.exists()
         with mirror(package, store) as served:
@@ -257,7 +247,9 @@ def test_a_full_disk(store: Path, private: Engine, tmp_path: Path) -> None:
             variables = {"EQUIVEC_DEBIAN_MIRROR": f"{served.url} {served.url}"}
             with room(cache, package.size + 10_000_000):
                 failed = CellsFailedError.exit_code
-                assert "no space is left" in checkout.build(*AMD64, status=failed, **variables)
+                assert "no space is left" in checkout.build(
+                    *AMD64, status=failed, variables=variables
+                )
         assert_nothing_is_left(checkout, private)
         assert "1 passed" in checkout.build(*AMD64)
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from builders.audit.hygiene import times
 from builders.audit.wheels import SITE
-from builders.formats import tree
-from tests.unit.images import CREATED, EPOCH, Item, directory, file, symlink
+from builders.formats import layout, tree
+from tests.unit.images import CREATED, EPOCH, Image, Item, directory, file, symlink, tar
 from tests.unit.sound_image import SoundImage
 
 BUILDER = "/home/builder/.cache/equivec"
@@ -129,6 +130,19 @@ def test_a_time_after_the_epoch_fails(item: Item, tmp_path: Path) -> None:
     ((name, (detail,)),) = image.failures(tmp_path).items()
     assert name == "times"
     assert detail.startswith("layer 0: /etc/late: 17040672")
+
+
+def test_a_late_time_that_a_later_layer_hides_fails(tmp_path: Path) -> None:
+    hidden = [file("etc/late", mtime=EPOCH + 1), file("etc/later", mtime=EPOCH + 2)]
+    image = Image(layers=[tar(hidden), tar([file("etc/late"), file("etc/.wh.later")])])
+    written = layout.read(image.write(tmp_path / "layout"))
+    with tree.opened(written) as files:
+        check = times(files, written, EPOCH)
+    assert check.details == (
+        f"layer 0: /etc/late: {EPOCH + 1}",
+        f"layer 0: /etc/later: {EPOCH + 2}",
+    )
+    assert (check.passed, check.figure) == (False, EPOCH + 2)
 
 
 def test_an_earlier_time_passes(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from builders.network.download import NotServedError
 from builders.network.locating import place_packages
 from builders.network.mirrors import MIRROR_VARIABLE, Mirrors
 from builders.network.transfer import Item
+from builders.outcome import Outcome, rows
 from builders.store import Store
+from tests.unit.test_outcome import CELL, DISTANCE, PLAN, WIDE, verdict
 
 MIRRORS = Mirrors(main="http://m.example/debian", security="http://s.example", keyring=Path("k"))
 
@@ -108,14 +110,14 @@ def test_a_version_that_is_not_newer_is_refused(version: str) -> None:
 
 
 def test_an_index_that_names_what_is_not_served_is_refused() -> None:
-    with pytest.raises(FetchError, match="no newer one, but 3.0.17-1"):
+    with pytest.raises(FetchError, match=r"no newer one, but 3\.0\.17-1"):
         replaced(SSL, SSL)
 
 
 def test_a_package_of_the_source_must_not_become_older() -> None:
     new = package("python3.11-minimal", "3.11.2-7", "python3.11", "e")
     older = package("libpython3.11-minimal", "3.11.2-5", "python3.11", "f")
-    with pytest.raises(FetchError, match="libpython3.11-minimal 3.11.2-6; .* but 3.11.2-5"):
+    with pytest.raises(FetchError, match=r"libpython3\.11-minimal 3\.11\.2-6; .* but 3\.11\.2-5"):
         replaced(MINIMAL, older, new)
 
 
@@ -123,7 +125,7 @@ def test_a_wheel_that_is_gone_stays_an_error(tmp_path: Path) -> None:
     wheel = Item(name="x.whl", url="http://i.example/x.whl", sha256="9" * 64, size=1)
     gone = refusal(SSL, items=[wheel])
     with pytest.raises(NotServedError, match=r"libssl3.*x\.whl"):
-        drift.settled({}, gone, Store(tmp_path), no_mirrors, note=pytest.fail)
+        drift.settled({"linux/amd64": LOCK}, gone, Store(tmp_path), no_mirrors, note=pytest.fail)
 
 
 def test_without_apt_the_remedies_are_named(
@@ -147,3 +149,21 @@ def test_an_image_has_the_drift_of_both_roots() -> None:
         "libssl3 3.0.17-1 -> 3.0.18-1 (build platform linux/amd64)",
     )
     assert drift.of_image(there, there) == ()
+
+
+def test_a_drifted_image_is_never_releasable() -> None:
+    passed, failed = verdict(WIDE), verdict(WIDE, DISTANCE)
+    assert passed.releasable
+    assert not failed.releasable
+    moved = passed.inputs.model_copy(update={"drift": ("libssl3 3.0.17-1 -> 3.0.18-1",)})
+    drifted = passed.model_copy(update={"inputs": moved})
+    assert drifted.passed
+    assert not drifted.releasable
+
+
+def test_the_final_table_says_that_an_image_drifted() -> None:
+    judged = verdict(WIDE)
+    moved = judged.inputs.model_copy(update={"drift": ("libssl3 3.0.17-1 -> 3.0.18-1",)})
+    for found, expected in ((judged, False), (judged.model_copy(update={"inputs": moved}), True)):
+        lines = rows(PLAN, [Outcome(cell=CELL, verdict=found)])
+        assert [row.drifted for row in lines if row.cell == CELL.id] == [expected]

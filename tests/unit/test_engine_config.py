@@ -36,6 +36,11 @@ def test_packages_may_be_shared(tmp_path: Path) -> None:
     assert places(tmp_path).packages == tmp_path.resolve() / "engine" / "packages"
 
 
+def test_programs_are_known_by_their_real_path(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "p")
+    assert places(tmp_path, packages=tmp_path / "link").packages == tmp_path.resolve() / "p"
+
+
 def test_containerd_has_its_own_directories(own: Places) -> None:
     config = tomllib.loads(engine_config.containerd_toml(own))
     assert config["version"] == 2

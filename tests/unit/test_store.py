@@ -172,6 +172,30 @@ def test_what_a_killed_run_left_is_swept(store: Store) -> None:
     assert [path.name for path in made.iterdir()] == ["whole"]
 
 
+@pytest.mark.parametrize("left", [".d1", ".d1.old"])
+def test_sweeping_spares_what_is_being_made(store: Store, left: str) -> None:
+    unfinished = store.cache / "derived" / "base" / left
+    (unfinished / "half").mkdir(parents=True)
+    finished = store.derived("base", "d2", lambda directory: (directory / "whole").touch())
+    with store.exclusive("base-d1"):
+        store.sweep()
+        assert unfinished.exists()
+    store.sweep()
+    assert list((store.cache / "derived" / "base").iterdir()) == [finished]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_disk_that_fills_while_a_directory_is_made_says_so(store: Store) -> None:
+    def make(directory: Path) -> None:
+        (directory / "half").touch()
+        with Path("/dev/full").open("wb", buffering=0) as full:
+            full.write(b"x")
+
+    with pytest.raises(StoreError, match="no space"):
+        store.derived("base", "d1", make)
+    assert list((store.cache / "derived" / "base").iterdir()) == []
+
+
 def test_threads_that_want_the_same_directory_make_it_once(store: Store) -> None:
     calls: list[int] = []
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -99,3 +100,15 @@ def test_markdown_cannot_be_broken_by_a_reason() -> None:
     )
     assert len({line.count("|") for line in lines[:6]}) == 1
     assert lines[-1] == "1 passed, 1 unchanged, 1 failed, 1 left out in 41.3s"
+
+
+def test_a_drifted_image_is_marked_in_every_form() -> None:
+    drifted = replace(PASSED, drifted=True)
+    assert printed(drifted, width=170)[2].endswith("41.2s  passed, drifted")
+    assert printed(drifted, width=80)[3] == "  passed, drifted"
+    assert markdown([drifted], "1s").splitlines()[2].endswith("| passed, drifted |")
+
+
+def test_a_drifted_image_that_failed_says_why() -> None:
+    failed = replace(FAILED, drifted=True, reason="audit")
+    assert "  failed, drifted: audit" in printed(failed, width=80)
