@@ -58,11 +58,12 @@ def report(rows: Sequence[Row], console: Console, elapsed: str) -> RenderableTyp
         elapsed: How long the run took, in words.
     """
     marks = terminal.marks(console)
-    cells = (
-        _table(rows, marks)
-        if console.width >= WIDE
-        else Group(*(line for row in rows for line in _block(row, marks)))
-    )
+    if console.width < WIDE:
+        cells = Group(*(line for row in rows for line in _block(row, marks)))
+    else:
+        worked_on = [row for row in rows if row.result != "left out"]
+        others = [row for row in rows if row.result == "left out"]
+        cells = Group(_table(worked_on, marks), _reasons(others, marks))
     return Group("", cells, "", f"{_counts(rows)} in {elapsed}")
 
 
@@ -92,7 +93,6 @@ def _table(rows: Sequence[Row], marks: Marks) -> Table:
     grid.add_column(COLUMNS[-1], overflow="fold")
     for row in rows:
         digest, size, runs, parity, time = _figures(row)
-        style = "dim" if row.result == "left out" else ""
         grid.add_row(
             _name(row, marks),
             Text(digest, style="cyan"),
@@ -101,8 +101,17 @@ def _table(rows: Sequence[Row], marks: Marks) -> Table:
             parity,
             time,
             Text(_result(row), style=_style(row)),
-            style=style,
         )
+    return grid
+
+
+def _reasons(rows: Sequence[Row], marks: Marks) -> Table:
+    """Return cells that have no figures, each with the reason."""
+    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for row in rows:
+        grid.add_row(_name(row, marks), _result(row), style="dim")
     return grid
 
 

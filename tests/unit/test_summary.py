@@ -37,14 +37,13 @@ LEFT_OUT = Row(
     reason="a darwin/arm64 host is needed; this is linux/amd64",
 )
 WIDE = """
-cell                                    digest           size  runs      \
+cell                                   digest           size  runs      \
 worst parity / limit   time  result
-✓ onnxruntime-fixture-768-linux-amd64   9f86d081884c  62.1 MB  native    \
+✓ onnxruntime-fixture-768-linux-amd64  9f86d081884c  62.1 MB  native    \
      3.1e-07 / 1e-05  41.2s  passed
-✓ onnxruntime-fixture-768-linux-arm64   1f86d081884c  60.4 MB  emulated  \
+✓ onnxruntime-fixture-768-linux-arm64  1f86d081884c  60.4 MB  emulated  \
      4.1e-07 / 1e-05   0.1s  unchanged
-○ onnxruntime-fixture-768-darwin-arm64                                   \
-                             left out: a darwin/arm64 host is needed; this is linux/amd64
+○ onnxruntime-fixture-768-darwin-arm64  left out: a darwin/arm64 host is needed; this is linux/amd64
 
 1 passed, 1 unchanged, 1 left out in 41.3s"""
 ROWS = (PASSED, EMULATED, FAILED, LEFT_OUT)
