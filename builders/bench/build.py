@@ -117,7 +117,7 @@ def emulation(bench: Bench) -> tuple[Figure, ...]:
         with bench.reporter.step("plain Dockerfile") as step:
             baseline = emulated.prepare(shop, cell, bench.scratch / "baseline", step.note)
             step.note("builds")
-            timed = emulated.time_build(baseline, shop.engine, bench.scratch / "baseline.tar")
+            timed = emulated.time_build(baseline, shop.engine, bench.scratch / "baseline-layout")
     return emulation_figures(own, timed)
 
 

@@ -145,7 +145,7 @@ def command(baseline: Baseline, destination: Path) -> tuple[str, ...]:
         *("--provenance", "false"),
         *("--progress", "plain"),
         "--no-cache",
-        *("--output", f"type=oci,dest={destination}"),
+        *("--output", f"type=oci,tar=false,dest={destination}"),
     ]
     for name, location in sorted(baseline.contexts.items()):
         words += ["--build-context", f"{name}={location}"]

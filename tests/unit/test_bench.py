@@ -200,10 +200,10 @@ class TestBaseline:
             directory=Path("/backend"),
             contexts={"wheels": "/wheels", "debs": "/debs"},
         )
-        assert emulated.command(baseline, Path("/out.tar")) == (
+        assert emulated.command(baseline, Path("/out")) == (
             *("docker", "buildx", "build", "--platform", "linux/arm64"),
             *("--file", str(emulated.DOCKERFILE), "--network", "none", "--provenance", "false"),
-            *("--progress", "plain", "--no-cache", "--output", "type=oci,dest=/out.tar"),
+            *("--progress", "plain", "--no-cache", "--output", "type=oci,tar=false,dest=/out"),
             *("--build-context", "debs=/debs", "--build-context", "wheels=/wheels", "/backend"),
         )
 
@@ -239,17 +239,17 @@ class TestTimedBaseline:
 
     def test_one_that_ends_is_timed(self, program: Path) -> None:
         used = self.engine(program, "sleep 0.2")
-        timed = emulated.time_build(self.BASELINE, used, Path("/out.tar"), limit=60)
+        timed = emulated.time_build(self.BASELINE, used, Path("/out"), limit=60)
         assert timed.finished
         assert 0.2 <= timed.seconds < 60
 
     def test_one_that_takes_too_long_is_cut_off(self, program: Path) -> None:
         used = self.engine(program, "exec sleep 60")
-        timed = emulated.time_build(self.BASELINE, used, Path("/out.tar"), limit=0.3)
+        timed = emulated.time_build(self.BASELINE, used, Path("/out"), limit=0.3)
         assert not timed.finished
         assert 0.3 <= timed.seconds < 60
 
     def test_one_that_fails_is_no_measurement(self, program: Path) -> None:
         used = self.engine(program, "echo dpkg failed >&2; exit 1")
         with pytest.raises(ProcessError, match="dpkg failed"):
-            emulated.time_build(self.BASELINE, used, Path("/out.tar"), limit=60)
+            emulated.time_build(self.BASELINE, used, Path("/out"), limit=60)

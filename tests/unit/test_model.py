@@ -1,71 +1,96 @@
-"""Model directories that are not what their lock says."""
+"""Model directories: what a backend loads is what the lock says."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from builders import model, project
+from builders import model
 from builders.errors import LockError, ModelError
+from builders.files import sha256_of
+from builders.matrix import load
 from builders.paths import ROOT
 from builders.project import Project
+from builders.space import vector_space
 from builders.store import Store
 
 NAME = "fixture-bert-384"
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Project:
-    """A checkout with the committed lock of one model, and an empty cache."""
+def project(tmp_path: Path) -> Project:
     root = tmp_path / "checkout"
     (root / "images" / "models").mkdir(parents=True)
     shutil.copy(model.lock_path(ROOT, NAME), model.lock_path(root, NAME))
-    matrix = project.load(ROOT).matrix
-    return Project(root=root, matrix=matrix, store=Store(tmp_path / "cache"))
+    return Project(root=root, matrix=load(ROOT / "matrix.yaml"), store=Store(tmp_path / "cache"))
 
 
-def locked(checkout: Project, change: Callable[[dict[str, dict[str, object]]], None]) -> None:
-    """Change what the lock says of the ONNX files."""
-    path = model.lock_path(checkout.root, NAME)
-    document = json.loads(path.read_bytes())
-    change(document["formats"]["onnx"])
-    path.write_text(json.dumps(document))
+def test_the_directory_holds_the_locked_files_and_the_recipe(project: Project) -> None:
+    made = model.directory(project, NAME, "onnx")
+
+    found = {path.name: sha256_of(path) for path in made.path.iterdir()}
+    assert found == dict(made.files)
+    assert made.size == sum(path.stat().st_size for path in made.path.iterdir())
+    recipe = json.loads((made.path / "model.json").read_text("utf-8"))
+    assert recipe["dimension"] == 384
+    assert recipe["vector_space"] == vector_space(project.matrix.models[NAME])
+    assert set(recipe["files"]) == set(found) - {"model.json"}
+    assert model.directory(project, NAME, "onnx") == made
 
 
-def test_the_committed_lock_is_what_is_made(checkout: Project) -> None:
-    made = model.directory(checkout, NAME, "onnx")
-    assert {path.name for path in made.path.iterdir()} == {*made.files}
+def test_the_committed_locks_are_of_every_model() -> None:
+    matrix = load(ROOT / "matrix.yaml")
+    for name, entry in matrix.models.items():
+        assert set(model.read_lock(ROOT, name).formats) == set(entry.formats)
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (lambda files: files.pop("tokenizer.json"), "tokenizer.json"),
-        (lambda files: files.update({"vocab.txt": files["tokenizer.json"]}), "vocab.txt"),
-        (lambda files: files["model.onnx"].update(sha256="0" * 64), "model.onnx"),
-    ],
-    ids=["a file too many", "a file too few", "an altered file"],
-)
-def test_a_directory_of_another_lock_is_refused(
-    checkout: Project, change: Callable[[dict[str, dict[str, object]]], None], named: str
+def test_a_missing_lock_says_how_to_write_it(project: Project) -> None:
+    model.lock_path(project.root, NAME).unlink()
+
+    with pytest.raises(LockError, match=r"has no lock\n.*nox -s lock"):
+        model.directory(project, NAME, "onnx")
+
+
+@pytest.mark.parametrize("text", ["{}", "[", '{"formats": {"onnx": {"a": {"sha256": "1"}}}}'])
+def test_a_malformed_lock_is_refused(project: Project, text: str) -> None:
+    model.lock_path(project.root, NAME).write_text(text, encoding="utf-8")
+
+    with pytest.raises(LockError, match="malformed"):
+        model.directory(project, NAME, "onnx")
+
+
+@pytest.mark.parametrize("change", ["altered", "too many", "too few"])
+def test_a_model_that_is_not_what_its_lock_says_leaves_nothing(
+    project: Project, change: str
 ) -> None:
-    locked(checkout, change)
-    with pytest.raises(ModelError, match=named):
-        model.directory(checkout, NAME, "onnx")
-    assert list((checkout.store.cache / "derived" / "models").iterdir()) == []
+    path = model.lock_path(project.root, NAME)
+    lock = json.loads(path.read_text("utf-8"))
+    files = lock["formats"]["onnx"]
+    if change == "altered":
+        files["model.onnx"]["sha256"] = "0" * 64
+    elif change == "too many":
+        del files["tokenizer.json"]
+    else:
+        files["extra.bin"] = {"sha256": "0" * 64, "size": 1}
+    path.write_text(json.dumps(lock), encoding="utf-8")
+
+    with pytest.raises(ModelError, match=f"model {NAME} is not what its lock says"):
+        model.directory(project, NAME, "onnx")
+
+    assert not list((project.store.cache / "derived").rglob("model.onnx"))
 
 
-def test_a_model_without_lock_is_named(checkout: Project) -> None:
-    model.lock_path(checkout.root, NAME).unlink()
-    with pytest.raises(LockError, match=NAME):
-        model.directory(checkout, NAME, "onnx")
+def test_other_weights_than_declared_cannot_be_locked(project: Project, tmp_path: Path) -> None:
+    entry = project.matrix.models[NAME].model_copy(update={"weights": f"sha256:{'0' * 64}"})
+    matrix = project.matrix.model_copy(update={"models": {NAME: entry}})
+
+    with pytest.raises(ModelError, match=rf"models\.{NAME}.*its weights are sha256:"):
+        model.make_lock(matrix, NAME, tmp_path / "scratch")
 
 
-def test_a_malformed_lock_is_named(checkout: Project) -> None:
-    locked(checkout, lambda files: files["model.onnx"].update(sha256="short"))
-    with pytest.raises(LockError, match="sha256"):
-        model.directory(checkout, NAME, "onnx")
+def test_a_backend_that_reads_no_format_is_refused(project: Project) -> None:
+    with pytest.raises(ModelError, match="reads no format"):
+        model.directory(project, NAME, None)
