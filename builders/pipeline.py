@@ -3,60 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from builders import (
-    drift,
-    engine,
     files,
     host,
-    image,
-    inputs,
-    model,
     preflight,
     process,
     proof,
     publication,
-    reference,
+    stages,
     verdict,
 )
 from builders import outcome as outcomes
 from builders.engine import Engine, connection, containers, run_mark
 from builders.engine import images as engine_images
 from builders.errors import EngineError, EquivecError, PreflightError, PublicationError
-from builders.image import Base
-from builders.inputs import Needs
 from builders.lock import debian as debian_lock
 from builders.lock import wheels as wheel_lock
-from builders.lock.debian import DebianLock
 from builders.once import Once
 from builders.outcome import Outcome
 from builders.plan import Cell
 from builders.project import Project
 from builders.publication import PassedImage
 from builders.report import Reporter
+from builders.stages import Options, Shared
 from builders.store import roomy
-from builders.vectors import Vectors
 
 _POLL_SECONDS = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to go about it.
-
-    Attributes:
-        jobs: Cells that are worked on at the same time.
-        rebuild: Build what is in the cache, without the builder's cache.
-        reprove: Judge what has passed.
-    """
-
-    jobs: int
-    rebuild: bool
-    reprove: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,25 +47,6 @@ class Finished:
     def failed(self) -> bool:
         """Whether any cell did not pass."""
         return any(outcome.error is not None for outcome in self.outcomes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shared:
-    """What cells need and share: each thing is made once, by the cell that needs it first.
-
-    Attributes:
-        run: The mark of this run, which its containers bear.
-        debian: The Debian lock that is in force for each platform.
-        bases: The base image of each platform.
-        references: The host's vectors, by backend and model.
-    """
-
-    engine: Engine
-    run: str
-    options: Options
-    debian: Mapping[str, DebianLock]
-    bases: Once[str, Base]
-    references: Once[tuple[str, str], Vectors]
 
 
 def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Reporter) -> Finished:
@@ -109,14 +67,14 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
         if error is not None:
             reporter.failed(name, error)
     with run_mark.mark(project.store.cache) as mark, ThreadPoolExecutor(options.jobs) as pool:
-        found = pool.submit(find_engine, project, reporter)
+        found = pool.submit(stages.find_engine, project, reporter)
         results: dict[str, Future[Outcome]] = {}
         try:
             guess = f"linux/{host.current().partition('/')[2]}"
-            debian = fetch(project, possible, guess, reporter)
+            debian = stages.fetch(project, possible, guess, reporter)
             used = found.result()
             if used.native != guess:
-                debian = fetch(project, possible, used.native, reporter)
+                debian = stages.fetch(project, possible, used.native, reporter)
             with connection.connect(used.environment) as client:
                 containers.sweep(client, project.store.cache)
             shared = Shared(
@@ -216,34 +174,6 @@ def _end_work(found: Future[Engine], work: Sequence[Future[Outcome]], run: str) 
                 time.sleep(_POLL_SECONDS)
 
 
-def find_engine(project: Project, reporter: Reporter) -> Engine:
-    """Return the engine that the matrix asks for, ready to be used."""
-    with reporter.step("engine") as step:
-        return engine.find(project.store.cache, named=project.matrix.engine, note=step.note)
-
-
-def fetch(
-    project: Project, cells: Sequence[Cell], build_platform: str, reporter: Reporter
-) -> Mapping[str, DebianLock]:
-    """Fetch what the cells and the host's references need, before any cell is worked on.
-
-    Returns:
-        The Debian locks in force: they may have drifted from the committed ones.
-    """
-    here = host.current()
-    images = [cell.platform for cell in cells if cell.kind == "image"]
-    needs = Needs(
-        roots=tuple(dict.fromkeys([build_platform, *images])) if images else (),
-        wheels=tuple(
-            dict.fromkeys(
-                (cell.backend, platform) for cell in cells for platform in (cell.platform, here)
-            )
-        ),
-    )
-    with reporter.step("fetch") as step:
-        return inputs.fetch(project, needs, progress=step.progress, note=step.note)
-
-
 def _outcome(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
     """Work on one cell; what goes wrong is its outcome."""
     begun = time.monotonic()
@@ -264,7 +194,7 @@ def _outcome(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -
 def _host(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
     """Make the reference vectors of this host."""
     _begin(cell, "reference", reporter)
-    _reference(project, cell, shared)
+    stages.referenced(project, cell, shared)
     return Outcome(cell=cell)
 
 
@@ -280,7 +210,7 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
         )
     begun = time.monotonic()
     _begin(cell, "build", reporter)
-    made = built(project, cell, shared, reporter)
+    made = stages.built(project, cell, shared, reporter)
     built_seconds = round(time.monotonic() - begun, 3)
     if made.drift:
         reporter.note(cell.id, f"drifted from its lock: {', '.join(made.drift)}")
@@ -295,7 +225,7 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
                 project,
                 cell,
                 made,
-                reference=lambda: _reference(project, cell, shared),
+                reference=lambda: stages.referenced(project, cell, shared),
                 engine=shared.engine,
                 client=client,
                 run=shared.run,
@@ -317,69 +247,3 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
 def _begin(cell: Cell, stage: str, reporter: Reporter) -> None:
     process.refuse_when_shut_down()
     reporter.stage(cell.id, stage)
-
-
-def built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> proof.Image:
-    """Build a cell's image from its inputs."""
-    target, build = shared.debian[cell.platform], shared.debian[shared.engine.native]
-    base = _base(project, cell.platform, shared, reporter)
-    wheels = inputs.wheels(project, cell.backend, cell.platform)
-    directory = model.directory(project, cell.model, cell.format)
-    recipe = image.backend_recipe(
-        project.images,
-        name=cell.image,
-        platform=cell.platform,
-        backend=(cell.backend, project.matrix.backends[cell.backend]),
-        model=(cell.model, project.matrix.models[cell.model]),
-        base=base,
-        build_root=inputs.root(project, build),
-        wheels=wheels,
-        model_directory=directory,
-        epoch=project.matrix.epoch,
-    )
-    return proof.Image(
-        layout=image.built(
-            recipe,
-            shared.engine,
-            project.store,
-            note=lambda text: reporter.note(cell.id, text),
-            rebuild=shared.options.rebuild,
-        ),
-        recipe=recipe,
-        model=directory,
-        debian=target,
-        drift=drift.of_image(target, build),
-        wheel_lock=wheels.lock,
-    )
-
-
-def _reference(project: Project, cell: Cell, shared: Shared) -> Vectors:
-    """Return this host's vectors of the corpus."""
-    return shared.references.get(
-        (cell.backend, cell.model), lambda: reference.vectors(project, cell)
-    )
-
-
-def _base(project: Project, platform: str, shared: Shared, reporter: Reporter) -> Base:
-    """Return a platform's base image."""
-
-    def make() -> Base:
-        root = inputs.root(project, shared.debian[platform])
-        recipe = image.base_recipe(
-            project.images,
-            platform=platform,
-            root=root,
-            build_root=inputs.root(project, shared.debian[shared.engine.native]),
-            epoch=project.matrix.epoch,
-        )
-        with reporter.step(f"base {platform}") as step:
-            layout = image.built(
-                recipe,
-                shared.engine,
-                project.store,
-                note=step.note,
-                rebuild=shared.options.rebuild,
-            )
-        return Base(layout=layout, lock=root.lock)
-
-    return shared.bases.get(platform, make)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from builders import engine, pipeline
+from builders import engine, stages
 from builders.difference import Difference, compare
 from builders.engine import Engine
 from builders.engine.configuration import places
@@ -22,10 +22,10 @@ from builders.files import tree_digests
 from builders.formats.layout import Layout
 from builders.matrix import load
 from builders.once import Once
-from builders.pipeline import Options, Shared
 from builders.plan import Cell
 from builders.project import Project
 from builders.report import Reporter
+from builders.stages import Options, Shared
 from builders.store import Store, remove_tree
 
 UMASK = 0o077
@@ -66,12 +66,12 @@ def rebuild(project: Project, cells: Sequence[Cell], reporter: Reporter) -> tupl
     images = [cell for cell in cells if cell.kind == "image"]
     if not images:
         raise SelectionError("only images can be rebuilt", remedy="select a linux platform")
-    used = pipeline.find_engine(project, reporter)
+    used = stages.find_engine(project, reporter)
     shared = Shared(
         engine=used,
         run="",  # no container is started
         options=Options(jobs=1, rebuild=False, reprove=False),
-        debian=pipeline.fetch(project, images, used.native, reporter),
+        debian=stages.fetch(project, images, used.native, reporter),
         bases=Once(),
         references=Once(),
     )
@@ -84,6 +84,11 @@ def rebuild(project: Project, cells: Sequence[Cell], reporter: Reporter) -> tupl
             _rebuilt(other, cell, image, fresh, reporter)
             for cell, image in zip(images, kept, strict=True)
         )
+
+
+def stop_engine(cache: Path) -> bool:
+    """End the engine that a killed rebuild left; return whether there was one."""
+    return engine.stop(_cache(cache / "rebuild"), packages=places(cache).packages)
 
 
 def described(difference: Difference) -> str:
@@ -106,7 +111,7 @@ def _kept(
     """Return the image that is kept for a cell's inputs, or why there is none."""
     reporter.stage(cell.id, "kept image")
     try:
-        return pipeline.built(project, cell, shared, reporter).layout
+        return stages.built(project, cell, shared, reporter).layout
     except EquivecError as error:
         return error
 
@@ -120,7 +125,7 @@ def _rebuilt(
         if isinstance(kept, EquivecError):
             raise kept
         reporter.stage(cell.id, "rebuild")
-        layout = pipeline.built(other, cell, shared, reporter).layout
+        layout = stages.built(other, cell, shared, reporter).layout
         reporter.stage(cell.id, "compare")
         difference = compare(kept, layout)
         if not difference.identical:
@@ -196,7 +201,7 @@ def _copy(project: Project, root: Path) -> None:
 
 def _clear(project: Project, place: Path) -> None:
     """End the engine of a rebuild, if it has one, and delete all that the rebuild made."""
-    engine.stop(_cache(place), packages=places(project.store.cache).packages)
+    stop_engine(project.store.cache)
     remove_tree(place)
 
 

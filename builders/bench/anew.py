@@ -8,18 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from builders import engine, host, inputs, model, pipeline
+from builders import engine, host, inputs, model, stages
 from builders import plan as plans
 from builders.engine import Engine
 from builders.engine import configuration as engine_configuration
 from builders.engine import private as private_engine
 from builders.lock.debian import DebianLock
 from builders.once import Once
-from builders.pipeline import Options, Shared
 from builders.plan import Cell
 from builders.project import Project
 from builders.report import Reporter
 from builders.selection import Selection
+from builders.stages import Options, Shared
 from builders.store import Store, remove_tree
 
 _LENT = ("models", "wheels")
@@ -70,7 +70,7 @@ def workshop(
             fresh = engine.find(
                 cache, named=project.matrix.engine, note=step.note, packages=programs
             )
-        debian = pipeline.fetch(project, cells, fresh.native, reporter)
+        debian = stages.fetch(project, cells, fresh.native, reporter)
         for cell in cells:
             inputs.wheels(project, cell.backend, cell.platform)
             model.directory(project, cell.model, cell.format)
@@ -104,7 +104,7 @@ def seconds(shop: Workshop, cell: Cell) -> float:
         # Where both are built, it is there; alone, its time is not the target platform's.
         inputs.root(project, shop.debian[shop.engine.native])
     begun = time.perf_counter()
-    pipeline.built(project, cell, shared, shop.reporter)
+    stages.built(project, cell, shared, shop.reporter)
     taken = time.perf_counter() - begun
     remove_tree(directory)
     shop.reporter.passed(cell.id, f"built in {taken:.1f} s")

@@ -11,6 +11,7 @@ from builders import host, outcome, pipeline, project, report, selection
 from builders import plan as plans
 from builders.commands.arguments import add_jobs
 from builders.errors import CellsFailedError
+from builders.stages import Options
 
 EXAMPLES = (
     "",
@@ -34,9 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     checkout = project.load()
     planned = plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current())
     cells = plans.runnable(planned)
-    options = pipeline.Options(
-        jobs=arguments.jobs, rebuild=arguments.fresh, reprove=arguments.fresh
-    )
+    options = Options(jobs=arguments.jobs, rebuild=arguments.fresh, reprove=arguments.fresh)
     with report.reporter([cell.id for cell in cells]) as reporter:
         finished = pipeline.run(checkout, cells, options, reporter)
         pipeline.publish(checkout, finished)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from builders import engine, matrix
+from builders import engine, matrix, rebuild
 from builders.engine import private as private_engine
 from builders.paths import ROOT
 from builders.store import cache_directory
@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it, and say how things are then."""
     cache = cache_directory()
     if arguments.action == "stop":
-        stopped = engine.stop(cache)
-        _say("the private engine is stopped" if stopped else "no private engine was running")
+        stopped = (engine.stop(cache), rebuild.stop_engine(cache))
+        _say("the private engine is stopped" if any(stopped) else "no private engine was running")
         return 0
     named = matrix.load(ROOT / "matrix.yaml").engine
     if arguments.action == "start":

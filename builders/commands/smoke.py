@@ -8,6 +8,7 @@ from builders import host, outcome, pipeline, project, report, selection
 from builders import plan as plans
 from builders.commands.arguments import add_jobs
 from builders.errors import CellsFailedError
+from builders.stages import Options
 
 EXAMPLES = ("", "--backend onnxruntime --platform linux/amd64")
 
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     checkout = project.load()
     planned = plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current())
     cells = plans.runnable(planned)
-    options = pipeline.Options(jobs=arguments.jobs, rebuild=False, reprove=True)
+    options = Options(jobs=arguments.jobs, rebuild=False, reprove=True)
     with report.reporter([cell.id for cell in cells]) as reporter:
         finished = pipeline.run(checkout, cells, options, reporter)
         reporter.finish(outcome.rows(planned, finished.outcomes))
