@@ -65,9 +65,12 @@ def belongs(process: Path, places: Places) -> bool:
         mountinfo = (process / "mountinfo").read_text(errors="replace")
     except OSError:
         return False  # It has ended, or is a thread of the kernel.
-    own = (f"{places.run}/", f"{places.root}/")
     if program.is_relative_to(places.packages):
-        return any(word.startswith(own) for word in words)
+        own = (f"{places.run}/", f"{places.root}/")
+        # Engines of several caches may share their programs: these name no engine.
+        return any(
+            word.startswith(own) and not word.startswith(f"{places.packages}/") for word in words
+        )
     return rooted_in(mountinfo, places.root)
 
 

@@ -153,7 +153,8 @@ def test_a_daemon_that_does_not_start_says_why_and_leaves_nothing(own: Own) -> N
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from builders import private_engine, process
+from builders import process
+from builders.engine import private as private_engine
 launch = private_engine._launch
 def interrupted(places, daemon, programs):
     if daemon == "dockerd":

@@ -55,6 +55,17 @@ def test_a_shim_of_another_engine_is_not(own: Places, tmp_path: Path) -> None:
     assert not engine_remains.belongs(process(tmp_path / "1", shim, "shim", *address), own)
 
 
+def test_a_daemon_of_another_cache_with_the_same_programs_is_not(
+    own: Places, tmp_path: Path
+) -> None:
+    """Its own path is below this engine's root: that says whose program it is, not whose daemon."""
+    dockerd = own.packages / "x/bin/dockerd"
+    argv = (str(dockerd), "--config-file", "/elsewhere/engine/dockerd.json")
+    assert not engine_remains.belongs(process(tmp_path / "1", dockerd, *argv), own)
+    mine = (str(dockerd), "--config-file", f"{own.root}/dockerd.json")
+    assert engine_remains.belongs(process(tmp_path / "2", dockerd, *mine), own)
+
+
 def test_who_reads_the_engines_log_is_not(own: Places, tmp_path: Path) -> None:
     tail = process(tmp_path / "1", Path("/usr/bin/tail"), "tail", f"{own.root}/dockerd.log")
     assert not engine_remains.belongs(tail, own)
