@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_a_daemon_of_another_cache_with_the_same_programs_is_not(
     own: Places, tmp_path: Path
 ) -> None:
     """Its own path is below this engine's root: that says whose program it is, not whose daemon."""
+    own = replace(own, packages=own.root / "packages")  # as in a cache of its own
     dockerd = own.packages / "x/bin/dockerd"
     argv = (str(dockerd), "--config-file", "/elsewhere/engine/dockerd.json")
     assert not engine_remains.belongs(process(tmp_path / "1", dockerd, *argv), own)
