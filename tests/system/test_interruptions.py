@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -135,11 +136,13 @@ def test_interrupted_in_a_download(
     largest = max(lock.root, key=lambda package: package.size)
     stored = checkout.cache / "store" / largest.sha256[:2] / largest.sha256
     partial = checkout.cache / "partial" / largest.sha256
-    stored.unlink()
+    stored.unlink(missing_ok=True)
+    partial.unlink(missing_ok=True)
     with mirror(largest, store) as served:
         variables = {"EQUIVEC_DEBIAN_MIRROR": f"{served.url} {served.url}"}
         with checkout.running(*AMD64, variables=variables) as run:
             assert served.halfway.wait(30)
+            until_it_has_bytes(partial)
             run.signal(number)
             expected = -SIGKILL if number == SIGKILL else cli.INTERRUPTED
             assert run.wait(A_FEW_SECONDS) == expected
@@ -151,6 +154,14 @@ def test_interrupted_in_a_download(
         checkout.build(*AMD64, variables=variables)
     assert stored.stat().st_size == largest.size
     assert not partial.exists()
+
+
+def until_it_has_bytes(partial: Path) -> None:
+    """Wait until what the mirror has sent is on the disk: it is written in chunks."""
+    deadline = time.monotonic() + 30
+    while not (partial.exists() and partial.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Mirror:
