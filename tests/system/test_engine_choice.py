@@ -26,16 +26,16 @@ def as_the_systems(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, st
 
 
 def test_the_systems_engine_is_used_if_it_can_do_what_is_needed(
-    private: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    private: Engine, own: Own, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_the_systems(monkeypatch, private.environment)
     notes: list[str] = []
-    found = engine.find(tmp_path, note=notes.append)
+    found = engine.find(own.cache, note=notes.append)
     assert (found.kind, found.host) == ("system", private.host)
     assert notes == [f"probing {private.host}"]
-    assert engine.find(tmp_path, note=notes.append) == found
+    assert engine.find(own.cache, note=notes.append) == found
     assert len(notes) == 1  # a passed probe is not repeated
-    status = engine.status(tmp_path)
+    status = engine.status(own.cache)
     assert (status.engine, status.private, status.reason) == (found, False, "")
 
 
