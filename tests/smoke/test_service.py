@@ -10,7 +10,7 @@ import pytest
 
 from builders.smoke.cell import SmokeCell
 
-TEXT = "the fish"  # short: under emulation each token takes a third of a second
+TEXT = "the fish"  # short: under emulation every token costs
 
 Answers = dict[str, dict[str, Any]]
 
