@@ -98,7 +98,10 @@ def test_interrupted(checkout: Checkout, private: Engine, stage: str, number: Si
             assert SAID in run.lines
             assert_nothing_is_left(checkout, private)
 
-    assert "1 passed" in checkout.build(*AMD64)
+    # A verdict may have been complete, and kept, before a busy machine delivered the signal.
+    expected = ("1 passed", "1 unchanged") if stage == "smoke" else ("1 passed",)
+    printed = checkout.build(*AMD64)
+    assert any(ending in printed for ending in expected)
     assert_nothing_is_left(checkout, private)
     assert_published(checkout)
 
