@@ -6,23 +6,17 @@ current version is taken from the signed index then, and the lock that is in for
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from builders.errors import FetchError
+from builders.formats import debian_version
 from builders.lock import debian_index
 from builders.lock.debian import DebianLock
-from builders.network.apt import DebianPackage
+from builders.network.apt import DebianPackage, NotListedError
 from builders.network.download import NotServedError
 from builders.network.mirrors import MIRROR_VARIABLE, Mirrors
-from builders.process import run
 from builders.store import Store
-
-Newer = Callable[[str, str], bool]
-"""Tells whether a version, the first, is newer than another."""
-
-COMPARE_SECONDS = 10.0
 
 
 def settled(
@@ -44,20 +38,12 @@ def settled(
 
     Raises:
         NotServedError: Something else than a Debian package is gone: nothing takes its place.
-        FetchError: There is no apt to verify the index, the index is not signed by the keyring, or
-            has no newer version.
+        FetchError: The index cannot be read, is not signed by the keyring, or has no newer version.
     """
     gone = {item.sha256 for item in refusal.items}
     if gone - {package.sha256 for lock in locks.values() for package in lock.packages}:
         raise refusal
     note(f"{refusal.problem}; asking the signed index")
-    if shutil.which("apt-get") is None:
-        raise FetchError(
-            f"{refusal.problem}; and this host has no apt to verify the index of their successors",
-            where=refusal.where,
-            remedy=f"name a mirror in {MIRROR_VARIABLE} that still has them, renew the locks, or"
-            " run this on Debian or Ubuntu",
-        ) from refusal
     mirrors = places()
     return {
         platform: _settled(lock, gone, store, mirrors, note) for platform, lock in locks.items()
@@ -79,7 +65,7 @@ def moving(lock: DebianLock, gone: Collection[str]) -> tuple[DebianPackage, ...]
 
 
 def replaced(
-    lock: DebianLock, gone: Collection[str], current: Sequence[DebianPackage], *, newer: Newer
+    lock: DebianLock, gone: Collection[str], current: Sequence[DebianPackage]
 ) -> DebianLock:
     """Return a lock with the current packages in the place of those of the same names.
 
@@ -87,7 +73,6 @@ def replaced(
         lock: The packages as they were locked.
         gone: The sha256 of those that are not served.
         current: What the signed index has now.
-        newer: How versions are compared.
 
     Raises:
         FetchError: A current version is not newer. An older index may be a replayed one, whose
@@ -97,7 +82,7 @@ def replaced(
     for package in lock.packages:
         new = found.get(package.name, package)
         needed = package.sha256 in gone or new.sha256 != package.sha256
-        if needed and not newer(new.version, package.version):
+        if needed and not debian_version.is_newer(new.version, package.version):
             raise FetchError(
                 f"no longer served: {package.name} {package.version};"
                 f" and the signed index has no newer one, but {new.version}",
@@ -143,7 +128,7 @@ def _settled(
         names = [package.name for package in wanted]
         try:
             current = index.show(names)
-        except FetchError as error:
+        except NotListedError as error:
             raise FetchError(
                 f"no longer served, and not in the signed index either: {', '.join(names)}"
                 f" ({error.problem})",
@@ -151,7 +136,7 @@ def _settled(
                 remedy="take what replaces them into images/base, and renew the locks (nox -s"
                 f" lock); or name a mirror that still has them in {MIRROR_VARIABLE}",
             ) from error
-    in_force = replaced(lock, gone, current, newer=_is_newer)
+    in_force = replaced(lock, gone, current)
     for move in moves(lock.packages, current):
         note(f"drifted from the lock of {lock.platform}: {move}")
     return in_force
@@ -160,8 +145,3 @@ def _settled(
 def _source(package: DebianPackage) -> str:
     """Return the source package's name: the archive has a directory for each."""
     return package.path.split("/")[-2]
-
-
-def _is_newer(version: str, other: str) -> bool:
-    arguments = ["dpkg", "--compare-versions", version, "gt", other]
-    return run(arguments, timeout=COMPARE_SECONDS, check=False).returncode == 0

@@ -20,6 +20,13 @@ from builders.process import run
 UPDATE_SECONDS = 300.0
 DOWNLOAD_SECONDS = 1800.0
 
+DIRECTORIES = ("state/lists/partial", "cache/archives/partial")
+"""What must be below apt's own directory (see `configuration`), beside its files."""
+
+
+class NotListedError(FetchError):
+    """The signed index has no package of a name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DebianPackage:
@@ -71,7 +78,7 @@ class Index:
                 remedy=f"apt-get install {self.mirrors.keyring.stem}",
             )
         root = self.directory.resolve()
-        for part in ("state/lists/partial", "cache/archives/partial"):
+        for part in DIRECTORIES:
             (root / part).mkdir(parents=True, exist_ok=True)
         (root / "status").write_text("", encoding="utf-8")
         (root / "sources.list").write_text(
@@ -84,21 +91,19 @@ class Index:
         """Return the newest version of each package, in the order of the names.
 
         Raises:
-            FetchError: A name is not in the suite.
+            NotListedError: A name is not in the suite.
         """
         wanted = tuple(dict.fromkeys(names))
         if not wanted:
             return ()
-        lines = self._apt_get("download", "--print-uris", *wanted, timeout=UPDATE_SECONDS)
-        found = {package.name: package for package in parse_uris(lines, self.mirrors)}
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            raise FetchError(
-                f"apt named no file for {', '.join(missing)}",
-                where=f"{self.suite}/{self.architecture}",
-                remedy="check the package names",
-            )
-        return tuple(found[name] for name in wanted)
+        try:
+            lines = self._apt_get("download", "--print-uris", *wanted, timeout=UPDATE_SECONDS)
+        except FetchError as error:
+            raise NotListedError(
+                error.problem, where=error.where, remedy="check the package names"
+            ) from error
+        where = f"{self.suite}/{self.architecture}"
+        return named(wanted, parse_uris(lines, self.mirrors), where=where)
 
     def download(
         self, packages: Sequence[DebianPackage], directory: Path
@@ -193,6 +198,25 @@ def parse_uris(lines: str, mirrors: Mirrors) -> tuple[DebianPackage, ...]:
             )
         )
     return tuple(packages)
+
+
+def named(
+    names: Sequence[str], packages: Iterable[DebianPackage], *, where: str
+) -> tuple[DebianPackage, ...]:
+    """Return the package of each name.
+
+    Raises:
+        NotListedError: There is none.
+    """
+    found = {package.name: package for package in packages}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise NotListedError(
+            f"apt named no file for {', '.join(missing)}",
+            where=where,
+            remedy="check the package names",
+        )
+    return tuple(found[name] for name in names)
 
 
 def deb_name(package: DebianPackage) -> str:

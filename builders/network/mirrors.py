@@ -28,7 +28,8 @@ TARGETS = (
 IMAGE = (
     "debian:bookworm-slim@sha256:3783cc01769c7b2b1b83a5c5ad96c815348e28ed7da68e2e3687004faa906251"
 )
-"""The official image. Only its apt's configuration counts: packages are held to the lock."""
+"""The official image. Its apt, the keys and the mirrors in it count; locked packages are held to
+their sha256, whoever serves them."""
 
 _REMEDY = (
     f"set {MIRROR_VARIABLE} to the base URL of a Debian mirror (and, after a space, of its"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,14 +19,16 @@ from builders.formats import layout
 from builders.inputs import Needs
 from builders.lock import debian as debian_lock
 from builders.lock.debian import DebianLock, Libraries
+from builders.network import contained_apt
 from builders.network.apt import DebianPackage
-from builders.network.mirrors import MIRROR_VARIABLE, Mirrors, mirrors
+from builders.network.mirrors import IMAGE, MIRROR_VARIABLE, Mirrors, mirrors
 from builders.paths import ROOT
 from builders.project import Project
 from builders.store import Store, cache_directory
 from tests.system import checkouts
 from tests.system.archive import Archive, Key, Source, served
 from tests.system.checkouts import Checkout
+from tests.system.without_apt import Programs
 
 PLATFORM = "linux/amd64"
 TZDATA = next(
@@ -69,6 +73,7 @@ class Aged:
     key: Key
     project: Project
     lock: DebianLock
+    path: str = field(default_factory=lambda: os.environ["PATH"])
     notes: list[str] = field(default_factory=list)
 
     def locked(self, name: str) -> DebianPackage:
@@ -81,13 +86,15 @@ class Aged:
 
     def fetch(self) -> DebianLock:
         needs = Needs(roots=(PLATFORM,), wheels=())
-        return inputs.fetch(
-            self.project,
-            needs,
-            progress=lambda *_: None,
-            note=self.notes.append,
-            places=self.places,
-        )[PLATFORM]
+        with pytest.MonkeyPatch.context() as host:
+            host.setenv("PATH", self.path)
+            return inputs.fetch(
+                self.project,
+                needs,
+                progress=lambda *_: None,
+                note=self.notes.append,
+                places=self.places,
+            )[PLATFORM]
 
     def places(self) -> Mirrors:
         """Return the mirror that the environment names; only the keys are the test's own."""
@@ -250,6 +257,62 @@ def test_an_index_that_names_what_is_not_there_is_an_error(aged: Aged) -> None:
 
 
 @pytest.fixture
+def without_apt(aged: Aged, tmp_path: Path) -> Programs:
+    """The programs of a host without apt, which is where the lock has aged."""
+    programs = Programs(tmp_path / "host")
+    aged.path = str(programs.path)
+    return programs
+
+
+def test_on_a_host_without_apt_it_is_a_marked_drift_too(aged: Aged, without_apt: Programs) -> None:
+    new = aged.supersede("libssl3", "1.0-1+deb12u1")
+    aged.archive.publish(aged.key)
+
+    lock = aged.fetch()
+
+    assert lock.drift == ("libssl3 1.0-1 -> 1.0-1+deb12u1",)
+    assert new in lock.root
+    assert aged.notes == [
+        "no longer served: libssl3_1.0-1_amd64.deb; asking the signed index",
+        "drifted from the lock of linux/amd64: libssl3 1.0-1 -> 1.0-1+deb12u1",
+    ]
+    assert b"libssl3 1.0-1+deb12u1" in layer(aged, lock)
+    asked = contained_apt.argv(platform.system(), contained_apt.proxies_of(os.environ))
+    assert without_apt.calls() == [" ".join(asked[1:])]
+    assert not (aged.project.store.cache / "apt").exists()
+
+
+def test_without_apt_an_index_signed_by_another_key_is_refused(
+    aged: Aged, keys: tuple[Key, Key], without_apt: Programs
+) -> None:
+    new = aged.supersede("libssl3", "1.0-2")
+    aged.archive.publish(keys[1])
+    with pytest.raises(FetchError, match=r"NO_PUBKEY|not signed"):
+        aged.fetch()
+    assert aged.project.store.find(new.sha256, new.size) is None
+
+
+def test_without_apt_an_index_that_was_altered_is_refused(
+    aged: Aged, without_apt: Programs
+) -> None:
+    new = aged.supersede("libssl3", "1.0-2")
+    aged.archive.publish(aged.key)
+    index = aged.archive.index()
+    index.write_text(index.read_text().replace(new.sha256, "0" * 64))
+    with pytest.raises(FetchError, match=r"Hash Sum mismatch"):
+        aged.fetch()
+
+
+def test_without_apt_a_package_that_left_the_index_is_an_error(
+    aged: Aged, without_apt: Programs
+) -> None:
+    aged.archive.remove(aged.locked("libssl3"))
+    aged.archive.publish(aged.key)
+    with pytest.raises(FetchError, match=r"not in the signed index either: libssl3"):
+        aged.fetch()
+
+
+@pytest.fixture
 def outdated(tmp_path: Path) -> Checkout:
     """A copy of the checkout whose lock names a version that no mirror has any more."""
     checkout = checkouts.copy(tmp_path / "copy", cache_directory(), {})
@@ -269,10 +332,12 @@ def change(path: Path, words: Mapping[str, str]) -> None:
     path.write_text(text)
 
 
-def lock_session(checkout: Checkout, *words: str) -> tuple[int, str]:
+def lock_session(
+    checkout: Checkout, *words: str, variables: Mapping[str, str] = checkouts.NOTHING
+) -> tuple[int, str]:
     """Run the lock session; return its exit status and what it printed."""
     command = (sys.executable, "-m", "builders", "lock", *words)
-    with checkout.running(argv=command) as run:
+    with checkout.running(argv=command, variables=variables) as run:
         return run.wait(), run.output
 
 
@@ -322,3 +387,17 @@ def test_the_lock_session_tells_what_has_moved_and_renews_it(outdated: Checkout)
     assert "written: images/base/locks/linux-amd64.json" in output
     assert "  tzdata 2020a-0 -> 202" in output
     assert lock_session(outdated, "--check")[0] == 0
+
+
+def test_the_lock_session_needs_no_apt(outdated: Checkout, tmp_path: Path) -> None:
+    host, places = Programs(tmp_path / "host"), mirrors()
+    variables = {
+        "PATH": str(host.path),
+        # What the image's apt would name; the stand-in's may be of another distribution.
+        MIRROR_VARIABLE: f"{places.main} {places.security or ''}",
+    }
+    status, output = lock_session(outdated, "--check", variables=variables)
+    assert status == LockError.exit_code, output
+    assert "moved: images/base/locks/linux-amd64.json" in output
+    assert "  tzdata 2020a-0 -> 202" in output
+    assert IMAGE in host.calls()[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,8 +50,7 @@ NEW_SSL = package("libssl3", "3.0.18-1", "openssl", "e")
 
 
 def replaced(gone: DebianPackage, *current: DebianPackage) -> DebianLock:
-    """Replace with versions that compare as their texts do."""
-    return drift.replaced(LOCK, [gone.sha256], current, newer=str.__gt__)
+    return drift.replaced(LOCK, [gone.sha256], current)
 
 
 def refusal(*packages: DebianPackage, items: Sequence[Item] = ()) -> NotServedError:
@@ -59,6 +59,14 @@ def refusal(*packages: DebianPackage, items: Sequence[Item] = ()) -> NotServedEr
 
 def no_mirrors() -> Mirrors:
     pytest.fail("mirrors were looked for")
+
+
+def docker(directory: Path, script: str) -> str:
+    """Put a stand-in for `docker` there; return the PATH of a host that has nothing else."""
+    directory.mkdir()
+    (directory / "docker").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\ncat >/dev/null\n{script}\n")
+    (directory / "docker").chmod(0o755)
+    return str(directory)
 
 
 def test_a_package_alone_in_its_source_moves_alone() -> None:
@@ -128,17 +136,57 @@ def test_a_wheel_that_is_gone_stays_an_error(tmp_path: Path) -> None:
         drift.settled({"linux/amd64": LOCK}, gone, Store(tmp_path), no_mirrors, note=pytest.fail)
 
 
-def test_without_apt_the_remedies_are_named(
+def test_without_apt_and_docker_the_remedies_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
     notes: list[str] = []
-    with pytest.raises(FetchError, match=r"libssl3_.*has no apt to verify") as caught:
+    with pytest.raises(FetchError, match=r"no apt with Debian's keys .* no Docker") as caught:
         drift.settled(
-            {"linux/amd64": LOCK}, refusal(SSL), Store(tmp_path), no_mirrors, note=notes.append
+            {"linux/amd64": LOCK},
+            refusal(SSL),
+            Store(tmp_path),
+            lambda: MIRRORS,
+            note=notes.append,
         )
-    assert MIRROR_VARIABLE in caught.value.remedy
+    assert "install Docker" in caught.value.remedy
     assert notes == ["no longer served: libssl3_3.0.17-1_amd64.deb; asking the signed index"]
+
+
+def test_without_apt_the_official_image_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = f"'{MIRRORS.main}/{NEW_SSL.path}' libssl3_3.0.18-1_amd64.deb 10 SHA256:{NEW_SSL.sha256}"
+    monkeypatch.setenv("PATH", docker(tmp_path / "bin", f'echo "{line}"'))
+    notes: list[str] = []
+    found = drift.settled(
+        {"linux/amd64": LOCK}, refusal(SSL), Store(tmp_path), lambda: MIRRORS, note=notes.append
+    )
+    assert found["linux/amd64"] == replaced(SSL, NEW_SSL)
+    assert found["linux/amd64"].drift == ("libssl3 3.0.17-1 -> 3.0.18-1",)
+    assert notes[1:] == ["drifted from the lock of linux/amd64: libssl3 3.0.17-1 -> 3.0.18-1"]
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("echo E: no such package >&2; exit 44", "not in the signed index either: libssl3"),
+        ("echo E: no route to host >&2; exit 100", "^exit status 100 from: docker run"),
+    ],
+)
+def test_an_unreachable_index_is_told_from_one_that_lacks_the_package(
+    script: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", docker(tmp_path / "bin", script))
+    with pytest.raises(FetchError) as caught:
+        drift.settled(
+            {"linux/amd64": LOCK},
+            refusal(SSL),
+            Store(tmp_path),
+            lambda: MIRRORS,
+            note=lambda _line: None,
+        )
+    assert re.search(problem, caught.value.problem)
 
 
 def test_an_image_has_the_drift_of_both_roots() -> None:
