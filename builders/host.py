@@ -25,6 +25,11 @@ def current() -> str:
     return platform_of(platform.system(), platform.machine())
 
 
+def build_platform() -> str:
+    """Return what an engine of this machine most likely builds on: Linux, with its processor."""
+    return f"linux/{current().partition('/')[2]}"
+
+
 def processor() -> str:
     """Return this machine's processor as its system names it; its machine where it has no name.
 

@@ -1,20 +1,19 @@
-"""Host environments: a backend's locked wheels, installed on this machine."""
+"""Host environments: sets of wheels, installed on this machine."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from uv import find_uv_bin
 
-from builders import host, inputs
 from builders.errors import ProcessError, ReferenceVectorsError
 from builders.files import digest_of
-from builders.lock import wheels as wheel_lock
+from builders.lock.wheels import Wheel
 from builders.process import run
-from builders.project import Project
+from builders.store import Store
 
 VERSION = (3, 11)
 """The images' Python: the wheels are locked for it."""
@@ -23,37 +22,42 @@ _SECONDS = 600.0
 _KEPT_VARIABLES = ("HOME", "PATH", "TMPDIR")
 
 
-def python(project: Project, backend: str) -> Path:
-    """Return the interpreter of an environment that holds a backend's wheels for this host.
+def python(store: Store, wheels: Sequence[Wheel], directory: Path) -> Path:
+    """Return the interpreter of an environment that holds wheels for this host, and only those.
 
-    It is made once for each lock and interpreter, without network: the wheels are in the store.
+    It is made once for each set of wheels and interpreter, without network.
+
+    Args:
+        store: Where it is kept.
+        wheels: What it holds.
+        directory: Where each wheel is, under its own file name.
 
     Raises:
-        LockError: There is no lock for this host's platform.
-        ReferenceVectorsError: No set of wheels exists for it, or there is no Python 3.11.
+        ReferenceVectorsError: There is no Python 3.11.
         ProcessError: uv failed.
     """
-    lock = wheel_lock.read(project.images / backend, host.current())
-    if lock.no_solution:
-        raise ReferenceVectorsError(
-            f"{backend} cannot be installed on {lock.platform}: {lock.no_solution}",
-            where=str(lock.path),
-            remedy="make the reference vectors on another host",
-        )
-    wheels = inputs.wheels(project, backend, lock.platform)
     base = interpreter()
 
-    def make(directory: Path) -> None:
+    def make(place: Path) -> None:
         environment = uv_environment(os.environ)
-        run(venv_argv(base, directory), env=environment, timeout=_SECONDS)
+        run(venv_argv(base, place), env=environment, timeout=_SECONDS)
+        requirements = place / "requirements.txt"
+        requirements.write_text(hashed_requirements(wheels), encoding="utf-8")
         run(
-            install_argv(directory, wheels=wheels.directory, requirements=lock.path),
+            install_argv(place, wheels=directory, requirements=requirements),
             env=environment,
             timeout=_SECONDS,
         )
 
-    key = digest_of({"lock": wheels.lock, "python": str(base)})
-    return _python_of(project.store.derived("hosts", key.removeprefix("sha256:"), make))
+    key = digest_of({"wheels": sorted(wheel.sha256 for wheel in wheels), "python": str(base)})
+    return program(store.derived("hosts", key.removeprefix("sha256:"), make))
+
+
+def hashed_requirements(wheels: Sequence[Wheel]) -> str:
+    """Return wheels as a requirements file that pins the sha256 of each."""
+    return "".join(
+        f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in wheels
+    )
 
 
 def interpreter(running: tuple[int, ...] = sys.version_info[:2]) -> Path:
@@ -102,10 +106,10 @@ def install_argv(directory: Path, *, wheels: Path, requirements: Path) -> tuple[
     Args:
         directory: The environment.
         wheels: Holds every wheel that the lock names.
-        requirements: The lock: hashed requirements.
+        requirements: Every one of them, with its sha256.
     """
     return (
-        *(find_uv_bin(), "pip", "install", "--python", str(_python_of(directory))),
+        *(find_uv_bin(), "pip", "install", "--python", str(program(directory))),
         *("--offline", "--no-index", "--find-links", str(wheels)),
         *("--no-deps", "--require-hashes", "--requirements", str(requirements)),
         # The wheels are in the store: no second copy of them is kept.
@@ -118,5 +122,6 @@ def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in _KEPT_VARIABLES if name in environment}
 
 
-def _python_of(directory: Path) -> Path:
+def program(directory: Path) -> Path:
+    """Return the interpreter of an environment, given its directory."""
     return directory / "bin" / "python"

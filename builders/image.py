@@ -15,6 +15,7 @@ from builders.matrix import Backend, Model
 from builders.model import ModelDirectory
 from builders.space import vector_space
 from builders.store import Store
+from builders.wheelhouse.wheels import Wheels
 
 LABELS = "io.equivec"
 """The prefix of the labels that are Equivec's own."""
@@ -57,19 +58,6 @@ class Base:
         """The build context that is this image."""
         digest = self.layout.manifest_digest
         return Context(location=f"oci-layout://{self.layout.directory}@{digest}", digest=digest)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wheels:
-    """The wheels of a backend for a platform, in a directory.
-
-    Attributes:
-        directory: Holds each under its own file name.
-        lock: `sha256:…` of the lock.
-    """
-
-    directory: Path
-    lock: str
 
 
 def base_recipe(images: Path, *, platform: str, root: Root, build_root: Root, epoch: int) -> Recipe:
@@ -117,7 +105,7 @@ def backend_recipe(
         model: Its key and entry in matrix.yaml.
         base: The target platform's base image.
         build_root: The build platform's root file system, whose Python assembles the layers.
-        wheels: What the backend's lock names for the target platform.
+        wheels: The backend's, for the target platform.
         model_directory: What goes to /opt/equivec/model.
         epoch: The newest time in the image.
     """
@@ -140,7 +128,7 @@ def backend_recipe(
             "tools": Context(
                 location=str(tools.parent), digest=digest_of({tools.name: sha256_of(tools)})
             ),
-            "wheels": Context(location=str(wheels.directory), digest=wheels.lock),
+            "wheels": Context(location=str(wheels.directory), digest=wheels.digest),
         },
         labels={
             "org.opencontainers.image.title": name.rpartition("/")[2],

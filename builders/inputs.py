@@ -6,30 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders import drift, list_file, rootfs
-from builders.files import digest_of, sha256_of
-from builders.formats import deb, layout
-from builders.image import Root, Wheels
+from builders import drift
+from builders.formats import deb
 from builders.lock import debian as debian_lock
 from builders.lock import wheels as wheel_lock
 from builders.lock.debian import DebianLock
+from builders.lock.wheels import WheelLock
 from builders.network import download, indexes, locating
 from builders.network.download import NotServedError
 from builders.network.mirrors import Mirrors, mirrors
 from builders.network.transfer import Item
 from builders.project import Project
+from builders.rootfs.kept import BASE, TOOLCHAIN
+from builders.wheelhouse import build as wheel_build
+from builders.wheelhouse import recipe as recipes
 
 SHELL = "bin/busybox"
 """The member of busybox-static that the smoke tests mount: testinfra needs a shell."""
-
-_ROOT_CODE = (
-    "formats/deb.py",
-    "formats/layer.py",
-    "rootfs/__init__.py",
-    "rootfs/entries.py",
-    "rootfs/system_files.py",
-)
-"""What a root file system depends on beside its packages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +32,25 @@ class Needs:
     Attributes:
         roots: The platforms of root file systems, the build platform among them.
         wheels: Backend and platform of each set of wheels, the host's among them.
+        build_platform: What wheels are built on that there are none of.
     """
 
     roots: tuple[str, ...]
     wheels: tuple[tuple[str, str], ...]
+    build_platform: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InForce:
+    """The locks of Debian packages: the committed ones, or what has drifted from them.
+
+    Attributes:
+        base: Of the images' root file system, by platform.
+        toolchain: Of the compilers that build wheels, for the build platform.
+    """
+
+    base: Mapping[str, DebianLock]
+    toolchain: DebianLock
 
 
 def fetch(
@@ -52,7 +60,7 @@ def fetch(
     progress: Callable[[int, int], None],
     note: Callable[[str], None] = lambda _text: None,
     places: Callable[[], Mirrors] = mirrors,
-) -> Mapping[str, DebianLock]:
+) -> InForce:
     """Bring everything that is needed into the store.
 
     Args:
@@ -63,20 +71,25 @@ def fetch(
         places: Finds Debian's mirrors.
 
     Returns:
-        The Debian lock that is in force for each platform of the roots: the committed one, or
-        where that names what is no longer served, one that has drifted from it.
+        The Debian locks that are in force: where a committed one names what is no longer served,
+        one that has drifted from it.
 
     Raises:
         LockError: A lock is missing or malformed.
         FetchError: Something cannot be downloaded, or is not what its lock says.
     """
     settings = indexes.configured(project.store.cache)
+    toolchain = debian_lock.read(project.images / TOOLCHAIN, needs.build_platform)
     locks = {
-        platform: debian_lock.read(project.images / "base", platform) for platform in needs.roots
+        f"{BASE} {platform}": debian_lock.read(project.images / BASE, platform)
+        for platform in needs.roots
     }
     wheels = [
         wheel_lock.read(project.images / backend, platform) for backend, platform in needs.wheels
     ]
+    builders = _builders(project, needs, toolchain)
+    if builders:
+        locks[TOOLCHAIN] = toolchain
 
     def packages(debian: Mapping[str, DebianLock]) -> tuple[Item, ...]:
         wanted = [package for lock in debian.values() for package in lock.packages]
@@ -86,52 +99,34 @@ def fetch(
         download.fetch(items, project.store, progress=progress, settings=settings.settings)
 
     try:
-        bring((*packages(locks), *locating.locate_wheels(wheels, project.store, settings)))
-    except NotServedError as refusal:
-        in_force = drift.settled(locks, refusal, project.store, places, note=note)
-        bring(packages(in_force))
-        return in_force
-    return locks
-
-
-def root(project: Project, lock: DebianLock) -> Root:
-    """Return the root file system of a lock that was fetched, unpacked once and kept.
-
-    Raises:
-        ArchiveError: A package holds what it must not.
-    """
-    prune = list_file.read(project.images / "base" / "prune.txt")
-    epoch = project.matrix.epoch
-    key = digest_of(
-        {
-            "code": {name: sha256_of(Path(__file__).parent / name) for name in _ROOT_CODE},
-            "epoch": epoch,
-            "packages": lock.digest,
-            "platform": lock.platform,
-            "prune": list(prune),
-        }
-    )
-
-    def make(directory: Path) -> None:
-        rootfs.write_base_layout(
-            [project.store.path(package.sha256) for package in lock.root],
-            platform=lock.platform,
-            prune=prune,
-            epoch=epoch,
-            directory=directory,
+        bring(
+            (
+                *packages(locks),
+                *locating.locate_wheels([*wheels, *builders], project.store, settings),
+            )
         )
-
-    directory = project.store.derived("roots", key.removeprefix("sha256:"), make)
-    return Root(
-        directory=directory, digest=layout.read(directory).manifest_digest, lock=lock.digest
+    except NotServedError as refusal:
+        locks = {**drift.settled(locks, refusal, project.store, places, note=note)}
+        bring(packages(locks))
+    return InForce(
+        base={platform: locks[f"{BASE} {platform}"] for platform in needs.roots},
+        toolchain=locks.get(TOOLCHAIN, toolchain),
     )
 
 
-def wheels(project: Project, backend: str, platform: str) -> Wheels:
-    """Return a directory with a backend's locked wheels for a platform."""
-    lock = wheel_lock.read(project.images / backend, platform)
-    directory = project.store.gathered("wheels", lock.files)
-    return Wheels(directory=directory, lock=lock.digest)
+def _builders(project: Project, needs: Needs, toolchain: DebianLock) -> list[WheelLock]:
+    """Return the locks of what builds those wheels that there are none of, kept or served."""
+    found = {}
+    for backend, platform in needs.wheels:
+        folder = project.images / backend
+        if platform.startswith("linux/"):
+            for build in wheel_build.planned(project, backend, platform, toolchain):
+                if not wheel_build.is_built(project, build):
+                    found[build.recipe.directory] = toolchain.platform
+        else:
+            for source in wheel_lock.read(folder, platform).sources:
+                found[recipes.read(folder, source.name).directory] = platform
+    return [wheel_lock.read(directory, platform) for directory, platform in found.items()]
 
 
 def shell(project: Project, lock: DebianLock) -> Path:

@@ -29,7 +29,7 @@ class LockedFile(BaseModel):
 
 
 class ModelLock(BaseModel):
-    """The files of a model in every format that it can be had in."""
+    """The files of a model in every format that it can be had in at its precision."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,7 +89,7 @@ def directory(project: Project, name: str, form: Format | None) -> ModelDirector
     text = recipe.to_json().encode()
 
     def make(target: Path) -> None:
-        fixture.write(model.source.removeprefix("fixture:"), form, target)
+        fixture.write(model.source.removeprefix("fixture:"), form, target, model.precision)
         _check(name, recipe.files, tree_digests(target))
         write_atomically(target / RECIPE, text)
 
@@ -102,7 +102,7 @@ def directory(project: Project, name: str, form: Format | None) -> ModelDirector
 
 
 def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
-    """Make a model in every format, and return what it consists of.
+    """Make a model in every format of its precision, and return what it consists of.
 
     Raises:
         ModelError: Its source weights or tokenizer are not those that matrix.yaml declares.
@@ -120,7 +120,7 @@ def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
     for form in model.formats:
         target = scratch / form
         target.mkdir(parents=True)
-        fixture.write(source, form, target)
+        fixture.write(source, form, target, model.precision)
         formats[form] = {
             path.relative_to(target).as_posix(): LockedFile(
                 sha256=sha256_of(path), size=path.stat().st_size

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from builders import anchor as anchors
 from builders import (
     files,
     host,
@@ -32,6 +33,8 @@ from builders.publication import PassedImage
 from builders.report import Reporter
 from builders.stages import Options, Shared
 from builders.store import roomy
+from builders.vectors import Vectors
+from builders.wheelhouse import recipe as recipes
 
 _POLL_SECONDS = 0.2
 
@@ -61,7 +64,7 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
     """
     project.store.sweep()
     files.sweep(project.root / "dist")
-    refused = {cell.id: _preflight(project, cell) for cell in cells}
+    refused = {cell.id: _preflight(project, cell, reporter) for cell in cells}
     possible = [cell for cell in cells if refused[cell.id] is None]
     for name, error in refused.items():
         if error is not None:
@@ -70,7 +73,7 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
         found = pool.submit(stages.find_engine, project, reporter)
         results: dict[str, Future[Outcome]] = {}
         try:
-            guess = f"linux/{host.current().partition('/')[2]}"
+            guess = host.build_platform()
             debian = stages.fetch(project, possible, guess, reporter)
             used = found.result()
             if used.native != guess:
@@ -143,7 +146,7 @@ def publish(project: Project, finished: Finished) -> None:
                 engine_images.tag(client, digest, name)
 
 
-def _preflight(project: Project, cell: Cell) -> PreflightError | None:
+def _preflight(project: Project, cell: Cell, reporter: Reporter) -> PreflightError | None:
     """Return why a cell cannot exist, from its locks alone; None if it can."""
     backend = project.images / cell.backend
     libraries = (
@@ -151,12 +154,18 @@ def _preflight(project: Project, cell: Cell) -> PreflightError | None:
         if cell.kind == "image"
         else None
     )
+    lock = wheel_lock.read(backend, cell.platform)
     reasons = preflight.reasons(
         preflight.read_requirements(backend / "requirements.in"),
-        wheel_lock.read(backend, cell.platform),
+        lock,
         libraries,
+        recipes.names(backend),
     )
-    return PreflightError("; ".join(reasons), where=cell.id) if reasons else None
+    if reasons:
+        return PreflightError("; ".join(reasons), where=cell.id)
+    for line in preflight.situation(lock):
+        reporter.note(cell.id, line)
+    return None
 
 
 def _end_work(found: Future[Engine], work: Sequence[Future[Outcome]], run: str) -> None:
@@ -194,7 +203,7 @@ def _outcome(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -
 def _host(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Outcome:
     """Make the reference vectors of this host."""
     _begin(cell, "reference", reporter)
-    stages.referenced(project, cell, shared)
+    stages.referenced(project, cell, shared, reporter)
     return Outcome(cell=cell)
 
 
@@ -225,7 +234,8 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
                 project,
                 cell,
                 made,
-                reference=lambda: stages.referenced(project, cell, shared),
+                reference=lambda: stages.referenced(project, cell, shared, reporter),
+                anchor=lambda: _anchored(project, cell, shared, reporter),
                 engine=shared.engine,
                 client=client,
                 run=shared.run,
@@ -242,6 +252,12 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
         unchanged=earlier is not None,
         error=None if found.passed else outcomes.failure(cell, found),
     )
+
+
+def _anchored(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Vectors | None:
+    """Return the vectors of the anchor on this host, if that is another cell."""
+    anchor = anchors.of(project.matrix, cell, host.current())
+    return None if anchor is None else stages.referenced(project, anchor, shared, reporter)
 
 
 def _begin(cell: Cell, stage: str, reporter: Reporter) -> None:

@@ -72,6 +72,11 @@ def plan(matrix: Matrix, selection: Selection, host: str) -> Plan:
     return Plan(host=host, cells=cells)
 
 
+def cell(matrix: Matrix, backend: str, model: str, platform: str) -> Cell:
+    """Return one cell, whether anything selects it or not."""
+    return _cell(matrix, CellName(backend=backend, model=model, platform=platform), None, platform)
+
+
 def runnable(planned: Plan) -> tuple[Cell, ...]:
     """Return the cells that are to be done.
 

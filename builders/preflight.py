@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -11,22 +11,29 @@ from packaging.utils import canonicalize_name
 from builders import list_file
 from builders.errors import LockError
 from builders.formats.elf import version_key
+from builders.lock import wheel_tags
 from builders.lock.debian import Libraries
-from builders.lock.wheels import Wheel, WheelLock
+from builders.lock.wheels import Source, Wheel, WheelLock
 
 FORMATS = {"linux": "elf", "darwin": "mach-o"}
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def reasons(
-    requirements: Iterable[Requirement], lock: WheelLock, libraries: Libraries | None
+    requirements: Iterable[Requirement],
+    lock: WheelLock,
+    libraries: Libraries | None,
+    recipes: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return why the locked wheels cannot serve their platform; nothing if they can.
+
+    What a wheel that is built from source holds is not known before: its own audit judges it.
 
     Args:
         requirements: What the backend asks for directly.
         lock: Its wheels for the platform.
         libraries: What the image's C and C++ libraries define; None for a host's own.
+        recipes: The projects that the backend has a recipe for: how they are built from source.
     """
     if lock.no_solution:
         return (f"no wheels for {lock.platform}: {lock.no_solution}",)
@@ -35,7 +42,29 @@ def reasons(
         found += _foreign(wheel, lock.platform)
         if libraries is not None:
             found += _too_new(wheel, libraries)
+    for source in lock.sources:
+        if source.name not in recipes:
+            # The lock is in images/<backend>/locks.
+            place = f"images/{lock.path.parent.parent.name}/wheels/{source.name}"
+            found.append(
+                f"{_wheels(source, lock.platform)}, and no wheel stage builds it from source"
+                f" ({place} is missing)"
+            )
     return tuple(found)
+
+
+def situation(lock: WheelLock) -> tuple[str, ...]:
+    """Tell for people what is not as usual about locked wheels that can serve their platform.
+
+    Returns:
+        A line for each project that is built from source: for want of a wheel when it was locked,
+        or in spite of one.
+    """
+    is_image = lock.platform.startswith("linux/")
+    how = "by this image's wheel stage" if is_image else "on this host"
+    return tuple(
+        f"{_wheels(source, lock.platform)}; built from source {how}" for source in lock.sources
+    )
 
 
 def read_requirements(path: Path) -> tuple[Requirement, ...]:
@@ -59,7 +88,7 @@ def read_requirements(path: Path) -> tuple[Requirement, ...]:
 
 def _unmet(requirements: Iterable[Requirement], lock: WheelLock) -> Iterator[str]:
     """Name the requirements that no locked wheel meets."""
-    versions = {wheel.name: wheel.version for wheel in lock.wheels}
+    versions = {one.name: one.version for one in lock.locked}
     environment = _marker_environment(lock.platform)
     for requirement in requirements:
         if requirement.marker is not None and not requirement.marker.evaluate(environment):
@@ -69,6 +98,17 @@ def _unmet(requirements: Iterable[Requirement], lock: WheelLock) -> Iterator[str
             yield f"no wheel of {requirement.name} for {lock.platform} is locked"
         elif not requirement.specifier.contains(version, prereleases=True):
             yield f"{requirement} is required, {version} is locked"
+
+
+def _wheels(source: Source, platform: str) -> str:
+    """Tell which wheels there were of what is locked as a source archive."""
+    if any(wheel_tags.fits(file, platform) for file in source.wheels):
+        found = f"its wheel for {platform} is not taken"
+    elif source.wheels:
+        found = f"no wheel for {platform}"
+    else:
+        found = "no wheel for any platform"
+    return f"{source.name} {source.version}: {found}"
 
 
 def _foreign(wheel: Wheel, platform: str) -> Iterator[str]:

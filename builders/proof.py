@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from docker import DockerClient
 
+from builders import anchor as anchors
 from builders import corpus as corpora
 from builders import host, list_file, parity, smoke
 from builders.audit import Audit, AuditInputs, audit
@@ -19,7 +20,7 @@ from builders.check import Check
 from builders.corpus import Corpus
 from builders.engine import Engine
 from builders.engine import images as engine_images
-from builders.files import digest_of, tree_digests
+from builders.files import digest_of, sha256_of, tree_digests
 from builders.formats.layout import Layout
 from builders.inputs import shell
 from builders.lock import wheels as wheel_lock
@@ -31,6 +32,7 @@ from builders.smoke.cell import SmokeCell, SmokeWheel
 from builders.space import vector_space
 from builders.vectors import Vectors
 from builders.verdict import Environment, Inputs, Subject, Verdict
+from builders.wheelhouse.wheels import Wheels
 
 COMMAND_SECONDS = {"native": 60, "emulated": 300}
 """How long one command of the smoke tests may take in the container."""
@@ -43,7 +45,7 @@ class Image:
     Attributes:
         debian: The Debian lock in force.
         drift: Where the root file systems that it was made with differ from the committed locks.
-        wheel_lock: `sha256:…` of the wheels' lock.
+        wheels: Those that are in it.
     """
 
     layout: Layout
@@ -51,7 +53,7 @@ class Image:
     model: ModelDirectory
     debian: DebianLock
     drift: tuple[str, ...]
-    wheel_lock: str
+    wheels: Wheels
 
 
 def suite(project: Project) -> str:
@@ -91,7 +93,9 @@ def key(
             "host": [host.current(), host.processor()],
             "image": [cell.image, digest],
             "suite": suite(project),
+            "references": _references(project, cell),
             "tolerance": project.matrix.tolerances[model.precision].model_dump(),
+            "tolerance of the anchor": anchors.tolerance(project.matrix, cell).model_dump(),
         }
     )
 
@@ -102,6 +106,7 @@ def judge(
     image: Image,
     *,
     reference: Callable[[], Vectors],
+    anchor: Callable[[], Vectors | None],
     engine: Engine,
     client: DockerClient,
     run: str,
@@ -115,6 +120,7 @@ def judge(
         cell: What the image is for.
         image: The image.
         reference: Gives the host's vectors of the whole corpus.
+        anchor: Gives the host's vectors of the anchor, if it is another cell.
         engine: Where the container runs.
         client: The same engine, connected.
         run: The run that the container belongs to.
@@ -136,9 +142,11 @@ def judge(
         subject = _subject(project, cell, image, audited, emulated=cell.platform != engine.native)
         found = smoke.prove(client, subject, run_id=run, environment=engine.environment, note=note)
     with stages.timed("reference"):
-        expected = reference()
+        expected, other = reference(), anchor()
     with stages.timed("parity"):
-        compared = _compared(project, cell, expected, found, subject.cell.execution)
+        compared = _compared(
+            project, cell, found, reference=expected, other=other, execution=subject.cell.execution
+        )
     checks = (*audited.checks, *found.checks, *compared)
     return Verdict(
         cell=cell.id,
@@ -160,7 +168,8 @@ def judge(
         inputs=Inputs(
             debian_lock=image.debian.digest,
             drift=image.drift,
-            wheel_lock=image.wheel_lock,
+            wheel_lock=image.wheels.lock,
+            built_wheels=dict(image.wheels.built),
             model=image.model.digest,
             epoch=project.matrix.epoch,
             corpus=f"sha256:{texts(project).digest}",
@@ -201,6 +210,18 @@ def _versions(engine: Engine) -> dict[str, str]:
     return {name: version for name, version in asdict(engine.versions).items() if version}
 
 
+def _references(project: Project, cell: Cell) -> list[str]:
+    """Return what determines the vectors of this host that a cell's are held against."""
+    here = host.current()
+    anchor = anchors.of(project.matrix, cell, here)
+    backends = {cell.backend, *([anchor.backend] if anchor else [])}
+    folders = [project.images / backend for backend in sorted(backends)]
+    return [
+        *(wheel_lock.read(folder, here).digest for folder in folders),
+        *(sha256_of(folder / "backend.py") for folder in folders),
+    ]
+
+
 def _expected(project: Project, cell: Cell, image: Image) -> AuditInputs:
     """Return what the image's files are held against."""
     service, backend = project.images / "service", project.images / cell.backend
@@ -209,10 +230,9 @@ def _expected(project: Project, cell: Cell, image: Image) -> AuditInputs:
         "backend/backend.py": image.recipe.files["backend.py"],
         **{f"model/{path}": digest for path, digest in image.model.files.items()},
     }
-    lock = wheel_lock.read(backend, cell.platform)
     return AuditInputs(
         platform=cell.platform,
-        wheels={wheel.name: wheel.version for wheel in lock.wheels},
+        wheels=image.wheels.versions,
         prune=list_file.read(backend / "prune.txt"),
         files={f"{EQUIVEC}/{path}": digest for path, digest in files.items()},
         labels=image.recipe.labels,
@@ -227,7 +247,6 @@ def _subject(
 ) -> smoke.Subject:
     """Return what the container must be."""
     model = project.matrix.models[cell.model]
-    lock = wheel_lock.read(project.images / cell.backend, cell.platform)
     facts = SmokeCell(
         id=cell.id,
         platform=cell.platform,
@@ -239,8 +258,13 @@ def _subject(
         vector_space=vector_space(model),
         precision=model.precision,
         wheels=tuple(
-            SmokeWheel(name=wheel.name, version=wheel.version, modules=wheel.contents.names)
-            for wheel in lock.wheels
+            SmokeWheel(
+                name=wheel.name,
+                version=wheel.version,
+                modules=wheel.contents.names,
+                libraries=image.wheels.promised.get(wheel.name, ()),
+            )
+            for wheel in image.wheels.wheels
         ),
         libraries=audited.libraries,
         seconds=COMMAND_SECONDS["emulated" if emulated else "native"],
@@ -257,12 +281,37 @@ def _subject(
 
 
 def _compared(
-    project: Project, cell: Cell, reference: Vectors, found: smoke.Proof, execution: str
+    project: Project,
+    cell: Cell,
+    found: smoke.Proof,
+    *,
+    reference: Vectors,
+    other: Vectors | None,
+    execution: str,
 ) -> tuple[Check, ...]:
-    """Hold the container's vectors against the host's, and alone against in a batch."""
+    """Hold the container's vectors against the host's and the anchor's, and alone against batched.
+
+    Args:
+        project: The checkout.
+        cell: What was judged.
+        found: What the container gave.
+        reference: What the same backend makes on this host.
+        other: What the anchor makes of the same texts, if that is another cell.
+        execution: `native` or `emulated`.
+    """
     tolerance = project.matrix.tolerances[project.matrix.models[cell.model].precision]
     checks = (
         *parity.compare(reference, found.alone, tolerance),
         *parity.compare(found.alone, found.batched, tolerance, name="batch-invariance"),
+        *(
+            parity.compare(
+                other,
+                found.alone,
+                anchors.tolerance(project.matrix, cell),
+                name=f"cross-backend:{other.backend}",
+            )
+            if other is not None
+            else ()
+        ),
     )
     return tuple(replace(check, details=(execution, *check.details)) for check in checks)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders import corpus as corpora
-from builders import host, host_venv, model
+from builders import host, model
 from builders import vectors as documents
 from builders.corpus import Corpus
 from builders.errors import ProcessError, ReferenceVectorsError
@@ -44,22 +44,23 @@ class Embedding:
     corpus: Corpus
 
 
-def vectors(project: Project, cell: Cell) -> Vectors:
+def vectors(project: Project, cell: Cell, python: Path) -> Vectors:
     """Return this host's vectors of the corpus, made once for all that they depend on.
 
     Args:
         project: The checkout.
         cell: Whose backend, model and format; its platform does not matter.
+        python: The interpreter of an environment that holds the backend's wheels.
 
     Raises:
-        LockError: A lock is missing or malformed, or there is none for this host.
+        LockError: The model's lock is missing or malformed.
         ModelError: The model is not what its lock says.
         ReferenceVectorsError: The vectors cannot be made, or are unusable.
     """
     directory = model.directory(project, cell.model, cell.format)
     embedding = Embedding(
         name=f"{cell.backend} with {cell.model} on {host.current()}",
-        python=host_venv.python(project, cell.backend),
+        python=python,
         service=project.images / "service",
         backend=project.images / cell.backend,
         model=directory.path,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from builders import drift, engine, host, image, inputs, model, proof, reference
+from builders import anchor as anchors
+from builders import drift, engine, host, host_venv, image, inputs, model, proof, reference
 from builders.engine import Engine
+from builders.errors import ReferenceVectorsError
 from builders.image import Base
-from builders.inputs import Needs
-from builders.lock.debian import DebianLock
+from builders.inputs import InForce, Needs
+from builders.lock import wheels as wheel_lock
 from builders.once import Once
 from builders.plan import Cell
 from builders.project import Project
 from builders.report import Reporter
+from builders.rootfs import kept
 from builders.vectors import Vectors
+from builders.wheelhouse import gather
+from builders.wheelhouse.gather import Toolchain
+from builders.wheelhouse.wheels import Wheels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,7 @@ class Shared:
 
     Attributes:
         run: The mark of this run, which its containers bear.
-        debian: The Debian lock that is in force for each platform.
+        debian: The Debian locks that are in force.
         bases: The base image of each platform.
         references: The host's vectors, by backend and model.
     """
@@ -46,9 +53,14 @@ class Shared:
     engine: Engine
     run: str
     options: Options
-    debian: Mapping[str, DebianLock]
+    debian: InForce
     bases: Once[str, Base]
     references: Once[tuple[str, str], Vectors]
+
+    @property
+    def toolchain(self) -> Toolchain:
+        """What builds wheels that there are none of."""
+        return Toolchain(lock=self.debian.toolchain, engine=lambda: self.engine)
 
 
 def find_engine(project: Project, reporter: Reporter) -> Engine:
@@ -59,7 +71,7 @@ def find_engine(project: Project, reporter: Reporter) -> Engine:
 
 def fetch(
     project: Project, cells: Sequence[Cell], build_platform: str, reporter: Reporter
-) -> Mapping[str, DebianLock]:
+) -> InForce:
     """Fetch what the cells and the host's references need, before any cell is worked on.
 
     Returns:
@@ -71,9 +83,16 @@ def fetch(
         roots=tuple(dict.fromkeys([build_platform, *images])) if images else (),
         wheels=tuple(
             dict.fromkeys(
-                (cell.backend, platform) for cell in cells for platform in (cell.platform, here)
+                (backend, platform)
+                for cell in cells
+                for backend, platform in (
+                    (cell.backend, cell.platform),
+                    (cell.backend, here),
+                    *_anchors(project, cell, here),
+                )
             )
         ),
+        build_platform=build_platform,
     )
     with reporter.step("fetch") as step:
         return inputs.fetch(project, needs, progress=step.progress, note=step.note)
@@ -81,9 +100,10 @@ def fetch(
 
 def built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> proof.Image:
     """Build a cell's image from its inputs."""
-    target, build = shared.debian[cell.platform], shared.debian[shared.engine.native]
+    locks = shared.debian.base
+    target, build = locks[cell.platform], locks[shared.engine.native]
     base = _base(project, cell.platform, shared, reporter)
-    wheels = inputs.wheels(project, cell.backend, cell.platform)
+    wheels = wheels_of(project, cell.backend, cell.platform, shared.toolchain, reporter)
     directory = model.directory(project, cell.model, cell.format)
     recipe = image.backend_recipe(
         project.images,
@@ -92,7 +112,7 @@ def built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> p
         backend=(cell.backend, project.matrix.backends[cell.backend]),
         model=(cell.model, project.matrix.models[cell.model]),
         base=base,
-        build_root=inputs.root(project, build),
+        build_root=kept.root(project, build),
         wheels=wheels,
         model_directory=directory,
         epoch=project.matrix.epoch,
@@ -108,28 +128,66 @@ def built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> p
         recipe=recipe,
         model=directory,
         debian=target,
-        drift=drift.of_image(target, build),
-        wheel_lock=wheels.lock,
+        drift=(*drift.of_image(target, build), *wheels.drift),
+        wheels=wheels,
     )
 
 
-def referenced(project: Project, cell: Cell, shared: Shared) -> Vectors:
+def wheels_of(
+    project: Project, backend: str, platform: str, toolchain: Toolchain, reporter: Reporter
+) -> Wheels:
+    """Return a backend's wheels for a platform; those that there are none of are built."""
+    if not wheel_lock.read(project.images / backend, platform).sources:
+        return gather.wheels_of(project, backend, platform, toolchain, note=_silent)
+    with reporter.step(f"wheels {backend} {platform}") as step:
+        return gather.wheels_of(project, backend, platform, toolchain, note=step.note)
+
+
+def host_python(project: Project, backend: str, toolchain: Toolchain, reporter: Reporter) -> Path:
+    """Return the interpreter of an environment that holds a backend's wheels for this host.
+
+    Raises:
+        LockError: There is no lock for this host's platform.
+        ReferenceVectorsError: No set of wheels exists for it, or there is no Python 3.11.
+    """
+    lock = wheel_lock.read(project.images / backend, host.current())
+    if lock.no_solution:
+        raise ReferenceVectorsError(
+            f"{backend} cannot be installed on {lock.platform}: {lock.no_solution}",
+            where=str(lock.path),
+            remedy="make the reference vectors on another host",
+        )
+    wheels = wheels_of(project, backend, lock.platform, toolchain, reporter)
+    return host_venv.python(project.store, wheels.wheels, wheels.directory)
+
+
+def referenced(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Vectors:
     """Return this host's vectors of the corpus."""
-    return shared.references.get(
-        (cell.backend, cell.model), lambda: reference.vectors(project, cell)
-    )
+
+    def make() -> Vectors:
+        python = host_python(project, cell.backend, shared.toolchain, reporter)
+        return reference.vectors(project, cell, python)
+
+    return shared.references.get((cell.backend, cell.model), make)
+
+
+def _anchors(project: Project, cell: Cell, here: str) -> tuple[tuple[str, str], ...]:
+    """Return the wheels that the vectors are made with which a cell's are held against."""
+    anchor = anchors.of(project.matrix, cell, here)
+    return () if anchor is None else ((anchor.backend, here),)
 
 
 def _base(project: Project, platform: str, shared: Shared, reporter: Reporter) -> Base:
     """Return a platform's base image."""
 
     def make() -> Base:
-        root = inputs.root(project, shared.debian[platform])
+        locks = shared.debian.base
+        root = kept.root(project, locks[platform])
         recipe = image.base_recipe(
             project.images,
             platform=platform,
             root=root,
-            build_root=inputs.root(project, shared.debian[shared.engine.native]),
+            build_root=kept.root(project, locks[shared.engine.native]),
             epoch=project.matrix.epoch,
         )
         with reporter.step(f"base {platform}") as step:
@@ -143,3 +201,7 @@ def _base(project: Project, platform: str, shared: Shared, reporter: Reporter) -
         return Base(layout=layout, lock=root.lock)
 
     return shared.bases.get(platform, make)
+
+
+def _silent(_text: str) -> None:
+    pass

@@ -41,6 +41,9 @@ class Inputs(_Statement):
         description="Debian packages that differ from the committed lock, and their versions"
     )
     wheel_lock: str
+    built_wheels: dict[str, str] = Field(
+        description="sha256 of each wheel that was built from source, by file name"
+    )
     model: str
     epoch: int
     corpus: str

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from builders import engine, host, inputs, model, stages
+from builders import engine, host, model, stages
 from builders import plan as plans
 from builders.engine import Engine
 from builders.engine import configuration as engine_configuration
 from builders.engine import private as private_engine
-from builders.lock.debian import DebianLock
+from builders.inputs import InForce
+from builders.lock import wheels as wheel_lock
 from builders.once import Once
 from builders.plan import Cell
 from builders.project import Project
 from builders.report import Reporter
+from builders.rootfs import kept
 from builders.selection import Selection
 from builders.stages import Options, Shared
 from builders.store import Store, remove_tree
+
+BACKEND = "onnxruntime"
 
 _LENT = ("models", "wheels")
 """What is derived from inputs alone, and not part of a build's time."""
@@ -33,21 +37,24 @@ class Workshop:
     Attributes:
         project: What is built; all its inputs are in its store.
         engine: Has built nothing before.
-        debian: The Debian lock in force for each platform.
+        debian: The Debian locks in force.
         scratch: An empty directory.
         reporter: Told what goes on.
     """
 
     project: Project
     engine: Engine
-    debian: Mapping[str, DebianLock]
+    debian: InForce
     scratch: Path
     reporter: Reporter
 
 
 def image_cells(project: Project) -> tuple[Cell, ...]:
-    """Return the cells of the default selection that yield images here."""
-    planned = plans.plan(project.matrix, Selection(), host.current())
+    """Return the default model's cells of one backend that yield images here.
+
+    Its wheels are all locked: what is timed is the building of images, not of wheels.
+    """
+    planned = plans.plan(project.matrix, Selection(backends=(BACKEND,)), host.current())
     return tuple(cell for cell in plans.runnable(planned) if cell.kind == "image")
 
 
@@ -72,7 +79,10 @@ def workshop(
             )
         debian = stages.fetch(project, cells, fresh.native, reporter)
         for cell in cells:
-            inputs.wheels(project, cell.backend, cell.platform)
+            project.store.gathered(
+                "wheels",
+                wheel_lock.read(project.images / cell.backend, cell.platform).files,
+            )
             model.directory(project, cell.model, cell.format)
         yield Workshop(
             project=project, engine=fresh, debian=debian, scratch=scratch, reporter=reporter
@@ -102,7 +112,7 @@ def seconds(shop: Workshop, cell: Cell) -> float:
     )
     if cell.platform != shop.engine.native:
         # Where both are built, it is there; alone, its time is not the target platform's.
-        inputs.root(project, shop.debian[shop.engine.native])
+        kept.root(project, shop.debian.base[shop.engine.native])
     begun = time.perf_counter()
     stages.built(project, cell, shared, shop.reporter)
     taken = time.perf_counter() - begun

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders import inputs, model, rootfs
+from builders import model, rootfs
 from builders.bench.anew import Workshop
 from builders.engine import Engine
 from builders.errors import ProcessError
@@ -78,14 +78,14 @@ def prepare(shop: Workshop, cell: Cell, scratch: Path, note: Callable[[str], Non
     Raises:
         FetchError: The tools' packages cannot be had.
     """
-    project, lock = shop.project, shop.debian[cell.platform]
+    project, lock = shop.project, shop.debian.base[cell.platform]
     debs, settings = scratch / "debs", scratch / "lock"
     for directory in (debs, settings):
         directory.mkdir(parents=True)
     for package in (package for package in lock.root if package.name not in PRESENT):
         link_or_copy(project.store.path(package.sha256), debs / apt.deb_name(package))
-    requirements = wheel_lock.lock_path(project.images / cell.backend, cell.platform)
-    (settings / "requirements.txt").write_bytes(requirements.read_bytes())
+    wheels = wheel_lock.read(project.images / cell.backend, cell.platform)
+    (settings / "requirements.txt").write_bytes(wheels.path.read_bytes())
     note("downloading the baseline's tools")
     index = Index(
         directory=scratch / "apt",
@@ -111,7 +111,7 @@ def prepare(shop: Workshop, cell: Cell, scratch: Path, note: Callable[[str], Non
             "model": str(model.directory(project, cell.model, cell.format).path),
             "service": str(project.images / "service"),
             "start": f"oci-layout://{scratch / 'start'}@{start}",
-            "wheels": str(inputs.wheels(project, cell.backend, cell.platform).directory),
+            "wheels": str(project.store.gathered("wheels", wheels.files)),
         },
     )
 

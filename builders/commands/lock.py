@@ -12,8 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from builders import lock, model, project, report
+from builders import model, project, report
 from builders.errors import LockError
+from builders.lock import session
 from builders.lock.renewal import Renewal
 
 EXAMPLES = ("", "--check")
@@ -48,7 +49,7 @@ def _renewals(checkout: project.Project) -> list[Renewal]:
     """Return every lock as it would be now; nothing of the checkout is written."""
     with report.reporter([]) as reporter, reporter.step("lock") as step:
         return [
-            *lock.renewals(
+            *session.renewals(
                 checkout.images,
                 {name: backend.platforms for name, backend in checkout.matrix.backends.items()},
                 checkout.store,

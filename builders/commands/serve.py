@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 
-from builders import host, host_venv, inputs, model, project, report, serve
+from builders import host, inputs, model, project, report, serve, stages
 from builders import plan as plans
 from builders.commands.arguments import port
 from builders.inputs import Needs
 from builders.selection import Selection
+from builders.wheelhouse.gather import Toolchain
 
 EXAMPLES = ("", "--backend onnxruntime --model fixture-768 --port 9000")
 
@@ -34,10 +35,17 @@ def run(arguments: argparse.Namespace) -> int:
     cell = next(cell for cell in planned.cells if cell.selected)
     with report.reporter([]) as reporter:
         with reporter.step("fetch") as step:
-            needs = Needs(roots=(), wheels=((cell.backend, host.current()),))
-            inputs.fetch(checkout, needs, progress=step.progress)
-        with reporter.step("environment"):
-            python = host_venv.python(checkout, cell.backend)
+            needs = Needs(
+                roots=(),
+                wheels=((cell.backend, host.current()),),
+                build_platform=host.build_platform(),
+            )
+            locks = inputs.fetch(checkout, needs, progress=step.progress, note=step.note)
+        toolchain = Toolchain(
+            lock=locks.toolchain, engine=lambda: stages.find_engine(checkout, reporter)
+        )
+        python = stages.host_python(checkout, cell.backend, toolchain, reporter)
+        with reporter.step("model"):
             directory = model.directory(checkout, cell.model, cell.format)
     serve.serve(
         serve.Service(

@@ -1,7 +1,7 @@
-"""The lock of the Debian packages that the root file system is unpacked from.
+"""The lock of the Debian packages that a root file system is unpacked from.
 
-`images/base/locks/<os>-<arch>.json`: the packages, those that only tests use, and the newest symbol
-versions that the C and C++ libraries among them define: what wheels may ask for.
+`images/{base,toolchain}/locks/<os>-<arch>.json`: the packages, those that only tests use, and the
+newest symbol versions that the C and C++ libraries among them define: what wheels may ask for.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ class _Document(BaseModel):
 
 
 def lock_path(base: Path, platform: str) -> Path:
-    """Return where the lock for a platform is, given the folder `images/base`."""
+    """Return where the lock for a platform is, given the folder, such as `images/base`."""
     return base / "locks" / f"{platform.replace('/', '-')}.json"
 
 
 def read(base: Path, platform: str) -> DebianLock:
-    """Read the lock for a platform, given the folder `images/base`.
+    """Read the lock for a platform, given the folder, such as `images/base`.
 
     Raises:
         LockError: It is missing, malformed, names a file twice, or is not the lists' lock.
@@ -118,8 +118,30 @@ def read(base: Path, platform: str) -> DebianLock:
     )
     _check(lock, path)
     for packages, name in ((lock.root, ROOT_LIST), (lock.test, TEST_LIST)):
-        _check_list(packages, base / name, path)
+        _check_list(packages, listed(base / name, platform), path, name)
     return lock
+
+
+def listed(path: Path, platform: str) -> tuple[str, ...]:
+    """Return the packages that a list names for a platform.
+
+    Args:
+        path: An entry a line; `name [amd64]` is only meant for that architecture.
+        platform: Such as `linux/arm64`.
+
+    Raises:
+        LockError: The list is missing or malformed.
+    """
+    architecture = platform.rpartition("/")[2]
+    entries = [(entry.split(), entry) for entry in list_file.read(path)]
+    for words, entry in entries:
+        if len(words) > 1 and words[1:] not in (["[amd64]"], ["[arm64]"]):
+            raise LockError(
+                f"not a package: {entry}",
+                where=str(path),
+                remedy="write a name, or a name and [amd64] or [arm64]",
+            )
+    return tuple(words[0] for words, _ in entries if words[1:] in ([], [f"[{architecture}]"]))
 
 
 def format_lock(lock: DebianLock) -> str:
@@ -148,9 +170,11 @@ def _check(lock: DebianLock, path: Path) -> None:
             seen.add(word)
 
 
-def _check_list(packages: Iterable[DebianPackage], listed: Path, path: Path) -> None:
+def _check_list(
+    packages: Iterable[DebianPackage], wanted: Iterable[str], path: Path, name: str
+) -> None:
     """Refuse a lock of other packages than those listed."""
-    locked, wanted = {package.name for package in packages}, set(list_file.read(listed))
-    if locked != wanted:
-        names = ", ".join(sorted(locked ^ wanted))
-        raise LockError(f"not the lock of {listed.name}: {names}", where=str(path), remedy=REMEDY)
+    locked = {package.name for package in packages}
+    if locked != set(wanted):
+        names = ", ".join(sorted(locked ^ set(wanted)))
+        raise LockError(f"not the lock of {name}: {names}", where=str(path), remedy=REMEDY)

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from builders import list_file
 from builders.errors import LockError
 from builders.formats import deb, elf
 from builders.formats.layer import Kind
@@ -41,7 +40,7 @@ def renewal(
     """Return the lock for a platform as it would be now.
 
     Args:
-        base: The folder `images/base`, with the lists of packages.
+        base: The folder, such as `images/base`, with the lists of packages.
         platform: Such as `linux/arm64`.
         store: Where packages are brought to be opened.
         mirrors: Where they are found.
@@ -51,7 +50,8 @@ def renewal(
         FetchError: A mirror cannot be reached, is not trusted, or lacks a package.
         ArchiveError: A package is malformed or hostile.
     """
-    root_names, test_names = list_file.read(base / ROOT_LIST), list_file.read(base / TEST_LIST)
+    root_names = debian_lock.listed(base / ROOT_LIST, platform)
+    test_names = debian_lock.listed(base / TEST_LIST, platform)
     with debian_index.updated(platform, store, mirrors) as index:
         found = {package.name: package for package in index.show((*root_names, *test_names))}
     lock = DebianLock(

@@ -1,8 +1,11 @@
-"""Renewal of a backend's wheel locks: wheels are chosen anew for each platform, and opened."""
+"""Renewal of a backend's wheel locks: wheels are chosen anew for each platform, and opened.
+
+Of the projects that the backend has recipes for, the source archive is chosen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from builders.errors import LockError
 from builders.formats import wheel
 from builders.lock import wheels as wheel_lock
 from builders.lock.renewal import Renewal, changes
-from builders.lock.wheels import CONTENTS, Wheel, WheelLock, lock_path
+from builders.lock.wheels import CONTENTS, Source, Wheel, WheelLock, distribution, lock_path
 from builders.network import download
 from builders.network.indexes import Candidate, Indexes, NoSolutionError
 from builders.network.transfer import Item
@@ -27,6 +30,7 @@ def renewals(
     indexes: Indexes,
     *,
     progress: Callable[[int, int], None],
+    recipes: Sequence[str] = (),
 ) -> tuple[Renewal, ...]:
     """Return a backend's lock files as they would be now.
 
@@ -35,7 +39,8 @@ def renewals(
         platforms: For which to choose wheels.
         store: Where they are brought to be opened.
         indexes: Where they are found.
-        progress: Called with the bytes of wheels that are there, and of all.
+        progress: Called with the bytes of files that are there, and of all.
+        recipes: The projects that are built from source.
 
     Raises:
         LockError: On no platform is there a solution, or an index states no digests.
@@ -43,51 +48,59 @@ def renewals(
         ArchiveError: A wheel is malformed or hostile.
     """
     requirements = backend / REQUIREMENTS
-    choices = parallel.apply(lambda name: _choose(requirements, name, indexes), platforms)
+    choices = parallel.apply(lambda name: _choose(requirements, name, indexes, recipes), platforms)
     if all(choice.no_solution for choice in choices):
         raise LockError(
             f"no set of wheels for any platform: {choices[0].no_solution}",
             where=str(requirements),
-            remedy="correct or relax the requirements",
+            remedy="correct or relax the requirements; a project that has no wheels is built from"
+            f" source where images/{backend.name}/wheels/<project> says how",
         )
-    items = _items([c for choice in choices for c in choice.candidates], backend, indexes)
+    candidates = {c.sha256: c for choice in choices for c in choice.candidates}
+    items = _items(candidates, backend, indexes)
+    offered = _offered([c for c in candidates.values() if c.is_source], indexes)
     download.fetch(items.values(), store, progress=progress, settings=indexes.settings)
     locks = [
         WheelLock(
             path=lock_path(backend, choice.platform),
             platform=choice.platform,
-            wheels=tuple(_open(candidate, items, store) for candidate in choice.candidates),
+            wheels=tuple(_open(c, items, store) for c in choice.candidates if not c.is_source),
+            sources=tuple(_source(c, items, offered) for c in choice.candidates if c.is_source),
             no_solution=choice.no_solution,
         )
         for choice in choices
     ]
-    contents = backend / "locks" / CONTENTS
     # The contents come first: a lock of wheels that are not described would be malformed.
-    return (
-        Renewal(path=contents, text=wheel_lock.format_contents(locks)),
-        *(_renewal(backend, lock) for lock in locks),
-    )
+    return (_contents(backend, locks), *(_renewal(backend, lock) for lock in locks))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
-    """The wheels that were chosen for a platform, or why there are none."""
+    """The files that were chosen for a platform, or why there are none."""
 
     platform: str
     candidates: tuple[Candidate, ...] = ()
     no_solution: str = ""
 
 
-def _choose(requirements: Path, platform: str, indexes: Indexes) -> _Choice:
+def _choose(requirements: Path, platform: str, indexes: Indexes, recipes: Sequence[str]) -> _Choice:
     try:
-        return _Choice(platform=platform, candidates=indexes.resolve(requirements, platform))
+        candidates = indexes.resolve(requirements, platform, recipes)
     except NoSolutionError as error:
         return _Choice(platform=platform, no_solution=error.problem)
+    return _Choice(platform=platform, candidates=candidates)
 
 
-def _items(candidates: Iterable[Candidate], backend: Path, indexes: Indexes) -> dict[str, Item]:
+def _offered(sources: Iterable[Candidate], indexes: Indexes) -> dict[str, tuple[str, ...]]:
+    """Return the wheels that there are of source archives all the same, by the archives' sha256."""
+    return {
+        source.sha256: tuple(sorted({w.file for w in indexes.wheels(source.name, source.version)}))
+        for source in sources
+    }
+
+
+def _items(unique: Mapping[str, Candidate], backend: Path, indexes: Indexes) -> dict[str, Item]:
     """Return what is to be fetched, by sha256; sizes that no lock has yet are asked for."""
-    unique = {candidate.sha256: candidate for candidate in candidates}
     if "" in unique:
         raise LockError(
             f"the index states no sha256 of {unique[''].file}",
@@ -112,7 +125,7 @@ def _known_sizes(contents: Path) -> dict[str, int]:
 
 
 def _open(candidate: Candidate, items: dict[str, Item], store: Store) -> Wheel:
-    name, version = wheel.distribution(candidate.file)
+    name, version = distribution(candidate.file)
     return Wheel(
         name=name,
         version=version,
@@ -120,6 +133,41 @@ def _open(candidate: Candidate, items: dict[str, Item], store: Store) -> Wheel:
         file=candidate.file,
         size=items[candidate.sha256].size,
         contents=wheel.inspect(store.path(candidate.sha256), name=candidate.file),
+    )
+
+
+def _source(
+    candidate: Candidate, items: dict[str, Item], offered: Mapping[str, tuple[str, ...]]
+) -> Source:
+    if not candidate.file.endswith(wheel_lock.SOURCE_ENDING):
+        raise LockError(
+            f"{candidate.file} is not a {wheel_lock.SOURCE_ENDING}: wheel stages unpack no other",
+            remedy="require a version that has one",
+        )
+    name, version = distribution(candidate.file)
+    return Source(
+        name=name,
+        version=version,
+        sha256=candidate.sha256,
+        file=candidate.file,
+        size=items[candidate.sha256].size,
+        wheels=offered[candidate.sha256],
+    )
+
+
+def _contents(backend: Path, locks: Sequence[WheelLock]) -> Renewal:
+    """Return wheels.json; it is told where a recipe stands in the way of a wheel."""
+    return Renewal(
+        path=backend / "locks" / CONTENTS,
+        text=wheel_lock.format_contents(locks),
+        changes=tuple(
+            f"{source.name} {source.version} is built from source by decision, though there is"
+            f" {', '.join(source.wheels)}"
+            for source in {
+                source.sha256: source for lock in locks for source in lock.sources
+            }.values()
+            if source.wheels
+        ),
     )
 
 
@@ -135,4 +183,4 @@ def _renewal(backend: Path, new: WheelLock) -> Renewal:
 
 
 def _versions(lock: WheelLock) -> dict[str, tuple[str, str]]:
-    return {wheel.name: (wheel.version, wheel.sha256) for wheel in lock.wheels}
+    return {one.name: (one.version, one.sha256) for one in lock.locked}

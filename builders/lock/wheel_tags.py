@@ -45,6 +45,23 @@ def best(files: Iterable[str], platform: str) -> str:
     return min(fitting, key=lambda name: (fitting[name], name))
 
 
+def fits(file: str, platform: str) -> bool:
+    """Whether a wheel, by its file name, can be installed on a platform."""
+    return not parse_wheel_filename(file)[3].isdisjoint(_ranks(platform))
+
+
+def fits_python(file: str) -> bool:
+    """Whether a wheel, by its file name, is for Python 3.11, on whatever platform."""
+    return any((tag.interpreter, tag.abi) in _abis() for tag in parse_wheel_filename(file)[3])
+
+
+@cache
+def _abis() -> frozenset[tuple[str, str]]:
+    """Return the interpreters and binary interfaces that Python 3.11 can use."""
+    tags = [*cpython_tags(PYTHON, ["cp311"], ["x"]), *compatible_tags(PYTHON, "cp311", ["x"])]
+    return frozenset((tag.interpreter, tag.abi) for tag in tags)
+
+
 @cache
 def _ranks(platform: str) -> dict[Tag, int]:
     """Return every tag that fits a platform, the closest with the lowest number."""

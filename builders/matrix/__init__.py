@@ -6,20 +6,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from builders.errors import MatrixError
 from builders.matrix import names as matrix_names
 from builders.matrix import validation, yaml_file
+from builders.matrix.spelling import suggestion
 from builders.matrix.yaml_file import Location, Problem, YamlFile
 
 Platform = Literal["linux/amd64", "linux/arm64", "darwin/arm64"]
-Format = Literal["onnx", "sentence-transformers"]
+Format = Literal["onnx", "sentence-transformers", "gguf"]
 
-FORMATS_BY_SOURCE: Mapping[str, tuple[Format, ...]] = {
-    "fixture": ("onnx", "sentence-transformers"),
+FORMATS_BY_SOURCE: Mapping[str, Mapping[str, tuple[Format, ...]]] = {
+    "fixture": {
+        "float32": ("onnx", "sentence-transformers", "gguf"),
+        "float16": ("gguf",),
+        "q8_0": ("gguf",),
+    },
 }
-"""In which file formats a model can be had, by the kind of its source."""
+"""In which file formats a model can be had, by the kind of its source and its precision."""
 
 NAME = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
 DIGEST = r"^sha256:[0-9a-f]{64}$"
@@ -101,6 +114,8 @@ class Backend(Section):
     """Where it runs."""
     budget_mb: float = Field(gt=0)
     """The most that an image may weigh, compressed and without its model, in 10^6 bytes."""
+    cross_backend: Mapping[Name, Tolerance] = {}
+    """Gates against the anchor's vectors, by model, where its precision's own do not fit."""
 
 
 class Model(Section):
@@ -115,7 +130,7 @@ class Model(Section):
     max_tokens: int = Field(gt=0)
     """The longest text, in tokens; a longer one is refused."""
     precision: Name
-    """The precision of the weights: a key of `tolerances`."""
+    """The precision of the weights: a key of `tolerances` (float32, float16, q8_0)."""
     weights: Digest
     """Digest of the source weights, whatever file format is made of them."""
     tokenizer: Digest
@@ -129,10 +144,22 @@ class Model(Section):
     default_prompt: str | None = None
     """The key of the prompt that a text gets which asks for none; null: no prompt."""
 
+    @field_validator("precision")
+    @classmethod
+    def _is_to_be_had(cls, precision: str, info: ValidationInfo) -> str:
+        if "source" not in info.data:
+            return precision  # The source is wrong, and reported so.
+        kind = _kind(info.data["source"])
+        offered = FORMATS_BY_SOURCE[kind]
+        if precision not in offered:
+            near = suggestion(precision, offered)
+            raise ValueError(f"a {kind} can be {', '.join(offered)}; is {precision!r}{near}")
+        return precision
+
     @property
     def formats(self) -> tuple[Format, ...]:
-        """The file formats in which the model can be had."""
-        return FORMATS_BY_SOURCE[self.source.partition(":")[0]]
+        """The file formats in which the model can be had at its precision."""
+        return FORMATS_BY_SOURCE[_kind(self.source)][self.precision]
 
 
 class Default(Section):
@@ -163,6 +190,8 @@ class Matrix(Section):
     """The gates of parity, by the precision of the weights."""
     backends: Annotated[Mapping[Name, Backend], Field(min_length=1)]
     """The backends there are."""
+    anchor: Name | None = None
+    """The backend whose float32 vectors all others of the same vector space are held against."""
     models: Annotated[Mapping[Name, Model], Field(min_length=1)]
     """The models there are."""
     default: Default = Field(default_factory=Default)
@@ -188,6 +217,10 @@ def load(path: Path) -> Matrix:
     if matrix is None or problems:
         raise _error(path, problems)
     return matrix
+
+
+def _kind(source: str) -> str:
+    return source.partition(":")[0]
 
 
 def _problems(file: YamlFile, findings: Sequence[tuple[Location, str]]) -> Iterator[Problem]:

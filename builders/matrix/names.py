@@ -18,6 +18,10 @@ def findings(content: object) -> Iterator[tuple[Location, str]]:
     for backend in _keys(tables["backends"]):
         place: Location = ("backends", backend, "platforms")
         yield from _undefined(content, place, "platforms", tables["platforms"])
+        gates = _at(content, ("backends", backend, "cross_backend"))
+        for model in _keys(gates):
+            yield from _unknown_key(("backends", backend, "cross_backend"), model, tables["models"])
+    yield from _undefined(content, ("anchor",), "backends", tables["backends"])
     for model in _keys(tables["models"]):
         place = ("models", model, "precision")
         yield from _undefined(content, place, "tolerances", _at(content, ("tolerances",)))
@@ -42,6 +46,13 @@ def _undefined(
             text = f"{name!r} is not among {table}: {', '.join(known) or 'none'}"
             location = place if number is None else (*place, number)
             yield location, text + suggestion(name, known)
+
+
+def _unknown_key(place: Location, name: str, known: object) -> Iterator[tuple[Location, str]]:
+    """Yield a key that is no model's name."""
+    if isinstance(known, Mapping) and name not in known:
+        text = f"{name!r} is not among models: {', '.join(known) or 'none'}"
+        yield (*place, name), text + suggestion(name, known)
 
 
 def _collisions(backends: Iterable[str], models: Iterable[str]) -> Iterator[tuple[Location, str]]:

@@ -1,5 +1,12 @@
 """The package indexes, asked through uv with the settings of this machine's pip.
 
+Nothing but wheels is taken, except of the projects that are named as sources: of these nothing but
+the source archive is, whether there are wheels or not. That is decided by whoever writes a recipe
+for one, not by what an index happens to have on a day.
+
+To choose, uv reads what an archive states that it requires; where it states nothing (before
+metadata 2.2), uv runs the project's own build backend. To locate a locked one, nothing is run.
+
 https://docs.astral.sh/uv/pip/compile/
 """
 
@@ -36,12 +43,12 @@ RESOLVE_SECONDS = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A wheel that an index offers.
+    """A wheel or source archive that an index offers.
 
     Attributes:
         name: The project's normalised name.
         version: Its version.
-        file: The wheel's file name.
+        file: The file's name.
         url: Where the index has it; may hold credentials.
         sha256: As the index states it; empty if it does not.
     """
@@ -52,9 +59,14 @@ class Candidate:
     url: str
     sha256: str
 
+    @property
+    def is_source(self) -> bool:
+        """Whether it is a source archive."""
+        return not self.file.endswith(".whl")
+
 
 class NoSolutionError(LockError):
-    """No set of wheels satisfies the requirements on a platform."""
+    """No set of files satisfies the requirements on a platform."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,34 +81,63 @@ class Indexes:
     settings: PipSettings
     environment: Mapping[str, str]
 
-    def resolve(self, requirements: Path, platform: str) -> tuple[Candidate, ...]:
-        """Choose a wheel for every requirement of a file, and for all that these require.
+    def resolve(
+        self, requirements: Path, platform: str, sources: Iterable[str] = ()
+    ) -> tuple[Candidate, ...]:
+        """Choose a file for every requirement of a file, and for all that these require.
+
+        Args:
+            requirements: The file.
+            platform: For which to choose wheels.
+            sources: The projects of which the source archive is taken, and no wheel.
 
         Raises:
-            NoSolutionError: There is no such set of wheels; the problem is in uv's words.
+            NoSolutionError: There is no such set of files; the problem is in uv's words.
+            LockError: What an archive requires cannot be told.
             FetchError: An index cannot be reached.
         """
         offered: dict[str, list[Candidate]] = {}
-        for candidate in self._compile(compile_command(requirements, platform)):
+        for candidate in self._compile(compile_command(requirements, platform, sources)):
             offered.setdefault(candidate.name, []).append(candidate)
         return tuple(closest(candidates, platform) for candidates in offered.values())
 
-    def locate(self, lock: Path, platform: str) -> tuple[Candidate, ...]:
-        """Find where the indexes have the wheels that a hashed requirements file names.
+    def locate(
+        self, lock: Path, platform: str, sources: Iterable[str] = ()
+    ) -> tuple[Candidate, ...]:
+        """Find where the indexes have the files that a hashed requirements file names.
+
+        Args:
+            lock: The requirements file.
+            platform: For which it is.
+            sources: The projects of which it names the source archive.
 
         Returns:
-            Every fitting wheel of the locked versions, the locked ones among them.
+            Every fitting file of the locked versions, the locked ones among them.
 
         Raises:
             NoSolutionError: The indexes no longer have them all.
             FetchError: An index cannot be reached.
         """
-        return self._compile([*compile_command(lock, platform), "--no-deps"])
+        return self._compile([*compile_command(lock, platform, sources), "--no-deps"])
 
-    def _compile(self, command: list[str]) -> tuple[Candidate, ...]:
+    def wheels(self, name: str, version: str) -> tuple[Candidate, ...]:
+        """Return the wheels of a version for any platform at all, and Python 3.11.
+
+        Raises:
+            FetchError: An index cannot be reached.
+        """
+        try:
+            found = self._compile(universal_command(), stdin=f"{name}=={version}\n")
+        except NoSolutionError:
+            return ()
+        return tuple(candidate for candidate in found if wheel_tags.fits_python(candidate.file))
+
+    def _compile(self, command: list[str], *, stdin: str | None = None) -> tuple[Candidate, ...]:
         if self.settings.no_index:
             command.append("--no-index")  # the one setting for which uv has no variable
-        completed = run(command, env=self.environment, timeout=RESOLVE_SECONDS, check=False)
+        completed = run(
+            command, env=self.environment, stdin=stdin, timeout=RESOLVE_SECONDS, check=False
+        )
         if completed.returncode == 0:
             return parse_pylock(completed.stdout, credentials=self.settings.urls)
         raise compile_failure(completed.stderr)
@@ -116,17 +157,19 @@ def configured(cache: Path, environment: Mapping[str, str] = os.environ) -> Inde
     return Indexes(settings=settings, environment=uv_environment(settings, cache, environment))
 
 
-def compile_command(requirements: Path, platform: str) -> list[str]:
-    """Return uv's argument list: it prints the chosen wheels as a pylock.toml (PEP 751)."""
+def compile_command(requirements: Path, platform: str, sources: Iterable[str] = ()) -> list[str]:
+    """Return uv's argument list: it prints the chosen files as a pylock.toml (PEP 751)."""
     return [
-        find_uv_bin(),
-        *("pip", "compile", "--quiet", "--no-header", "--format", "pylock.toml"),
-        *("--python", sys.executable),  # any will do: nothing is built
-        *("--python-version", _dotted(wheel_tags.PYTHON)),
+        *_compile_words(),
         *("--python-platform", TARGETS[platform]),
-        *("--only-binary", ":all:"),
+        *(word for name in sources for word in ("--no-binary", name)),
         str(requirements),
     ]
+
+
+def universal_command() -> list[str]:
+    """Return uv's argument list: it prints the wheels of all platforms, of what it reads."""
+    return [*_compile_words(), "--universal", "--no-deps", "-"]
 
 
 def uv_environment(
@@ -156,14 +199,14 @@ def uv_environment(
 
 
 def parse_pylock(text: str, *, credentials: Iterable[str] = ()) -> tuple[Candidate, ...]:
-    """Read the wheels of a pylock.toml: at least one for each package.
+    """Read the files of a pylock.toml: the wheels of each package, or its source archive.
 
     Args:
         text: Its content.
         credentials: URLs with a user name, for files of the same host.
 
     Raises:
-        LockError: A package is not a wheel of an index.
+        LockError: A package is not a file of an index.
     """
     users = {
         parts.hostname: parts.netloc.rpartition("@")[0]
@@ -172,29 +215,31 @@ def parse_pylock(text: str, *, credentials: Iterable[str] = ()) -> tuple[Candida
     }
     candidates = []
     for package in tomllib.loads(text).get("packages", ()):
-        wheels = package.get("wheels", ())
-        if not wheels or "version" not in package:
+        files = package.get("wheels") or [package[key] for key in ("sdist",) if key in package]
+        if not files or "version" not in package:
             raise LockError(
-                f"{package['name']} is not a wheel of an index",
+                f"{package['name']} is not a file of an index",
                 remedy="require a released version, and no URL or path",
             )
         candidates += [
-            _candidate(package["name"], package["version"], wheel, users) for wheel in wheels
+            _candidate(package["name"], package["version"], file, users) for file in files
         ]
     return tuple(candidates)
 
 
 def closest(candidates: Sequence[Candidate], platform: str) -> Candidate:
-    """Return the one of a version's wheels that an installer would take.
+    """Return the one of a version's wheels that an installer would take, or its source archive.
 
     Raises:
         LockError: None fits the platform.
     """
+    if candidates[0].is_source:
+        return candidates[0]
     file = wheel_tags.best([candidate.file for candidate in candidates], platform)
     return next(candidate for candidate in candidates if candidate.file == file)
 
 
-def compile_failure(output: str) -> NoSolutionError | FetchError:
+def compile_failure(output: str) -> LockError | FetchError:
     """Return the error that uv's failure is, from what it printed."""
     text = re.sub(r"\s+", " ", output).strip().removeprefix("error: ")
     if "No solution found" in text and "network was disabled" not in text:
@@ -203,16 +248,31 @@ def compile_failure(output: str) -> NoSolutionError | FetchError:
             reason.replace(", we can conclude that your requirements are unsatisfiable", ""),
             remedy="relax the requirements, or leave the platform out of the backend's",
         )
+    if "Failed to build" in text:
+        return LockError(
+            f"what a source archive requires cannot be told: {text}",
+            remedy="require a version whose archive states it (metadata 2.2)",
+        )
     return FetchError(
         f"uv cannot ask the package indexes: {text}",
         remedy="check the network, and pip's index, certificate and proxy settings",
     )
 
 
+def _compile_words() -> list[str]:
+    return [
+        find_uv_bin(),
+        *("pip", "compile", "--quiet", "--no-header", "--format", "pylock.toml"),
+        *("--python", sys.executable),  # any will do: no wheel is built
+        *("--python-version", _dotted(wheel_tags.PYTHON)),
+        *("--only-binary", ":all:"),
+    ]
+
+
 def _candidate(
-    name: str, version: str, wheel: Mapping[str, Any], users: Mapping[str | None, str]
+    name: str, version: str, file: Mapping[str, Any], users: Mapping[str | None, str]
 ) -> Candidate:
-    url: str = wheel.get("url") or wheel["path"]
+    url: str = file.get("url") or file["path"]
     parts = urlsplit(url)
     user = users.get(parts.hostname)
     if user and "@" not in parts.netloc:
@@ -220,9 +280,9 @@ def _candidate(
     return Candidate(
         name=name,
         version=version,
-        file=wheel.get("name") or unquote(parts.path.rpartition("/")[2]),
+        file=file.get("name") or unquote(parts.path.rpartition("/")[2]),
         url=url,
-        sha256=wheel.get("hashes", {}).get("sha256", ""),
+        sha256=file.get("hashes", {}).get("sha256", ""),
     )
 
 

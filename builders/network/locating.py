@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from builders import parallel
 from builders.errors import FetchError
-from builders.lock.wheels import Wheel, WheelLock
+from builders.lock.wheels import Source, Wheel, WheelLock
 from builders.network.apt import DebianPackage
 from builders.network.indexes import Candidate, Indexes, NoSolutionError
 from builders.network.mirrors import Mirrors, mirrors
@@ -43,26 +43,26 @@ def place_packages(packages: Iterable[DebianPackage], places: Mirrors) -> tuple[
 
 
 def locate_wheels(locks: Iterable[WheelLock], store: Store, indexes: Indexes) -> tuple[Item, ...]:
-    """Return where those wheels of some locks are that the store lacks.
+    """Return where those wheels and source archives of some locks are that the store lacks.
 
     Raises:
-        FetchError: An index cannot be reached, or the indexes do not have a locked wheel.
+        FetchError: An index cannot be reached, or the indexes do not have a locked file.
     """
     lacking = [
-        (lock, wheels)
+        (lock, files)
         for lock in locks
-        if (wheels := [w for w in lock.wheels if store.find(w.sha256, w.size) is None])
+        if (files := [one for one in lock.locked if store.find(one.sha256, one.size) is None])
     ]
     offers = parallel.apply(lambda entry: _offer(entry[0], indexes), lacking)
     return tuple(
-        place_wheel(wheel, lock, offer)
-        for (lock, wheels), offer in zip(lacking, offers, strict=True)
-        for wheel in wheels
+        place_wheel(file, lock, offer)
+        for (lock, files), offer in zip(lacking, offers, strict=True)
+        for file in files
     )
 
 
-def place_wheel(wheel: Wheel, lock: WheelLock, offer: Sequence[Candidate]) -> Item:
-    """Return where a wheel of a lock is, among those that the indexes offer.
+def place_wheel(wheel: Wheel | Source, lock: WheelLock, offer: Sequence[Candidate]) -> Item:
+    """Return where a wheel or source archive of a lock is, among the files that indexes offer.
 
     An index that states no digest is believed by the file's name: the download is verified.
 
@@ -83,7 +83,7 @@ def place_wheel(wheel: Wheel, lock: WheelLock, offer: Sequence[Candidate]) -> It
 
 def _offer(lock: WheelLock, indexes: Indexes) -> tuple[Candidate, ...]:
     try:
-        return indexes.locate(lock.path, lock.platform)
+        return indexes.locate(lock.path, lock.platform, [source.name for source in lock.sources])
     except NoSolutionError as error:
         raise FetchError(
             f"the package indexes do not have every locked wheel: {error.problem}",

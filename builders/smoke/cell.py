@@ -40,6 +40,8 @@ class SmokeWheel(BaseModel):
     name: str
     version: str
     modules: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
+    """Paths in the wheel of the libraries that its recipe promises, if it was built from source."""
 
 
 class SmokeCell(BaseModel):

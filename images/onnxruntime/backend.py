@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding_service import recipe as recipes
+from embedding_service import tokens
 from embedding_service.contract import Capabilities, Vectors
-from embedding_service.errors import ModelError, NoTokensError, TooLongError
+from embedding_service.errors import ModelError
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
@@ -32,6 +33,7 @@ class Backend:
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, session: InferenceSession) -> None:
         self.capabilities = Capabilities(text=True, image=False, max_tokens=recipe.max_tokens)
+        self.runtime = {"execution_provider": ", ".join(session.get_providers())}
         self._recipe = recipe
         self._tokenizer = tokenizer
         self._session = session
@@ -46,19 +48,16 @@ class Backend:
         recipe = recipes.read(model_dir)
         if recipe.format != "onnx":
             raise ModelError(f"{cls.name} takes models in the format onnx, not {recipe.format}")
+        if recipe.dense_layers:
+            raise ModelError(
+                f"{cls.name} pools {OUTPUT} itself and has no dense layers to put after it, "
+                f"which the recipe of {recipe.name} claims"
+            )
         # Read when the library is loaded: without it, ONNX Runtime writes a device id into the
         # home directory and sends events (https://github.com/microsoft/onnxruntime/pull/27379).
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        # Its thread pool would have a thread for each of the machine's processors.
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"
         import onnxruntime  # noqa: PLC0415 -- after the variable above
-        from tokenizers import Tokenizer  # noqa: PLC0415 -- likewise
 
-        tokenizer = Tokenizer.from_file(str(model_dir / "tokenizer.json"))
-        # A tokenizer.json may ask to cut and to pad: nothing is cut here, and padding is to the
-        # longest of the batch.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = settings.threads
         options.inter_op_num_threads = 1
@@ -71,7 +70,7 @@ class Backend:
             inputs={node.name for node in session.get_inputs()},
             outputs={node.name for node in session.get_outputs()},
         )
-        return cls(recipe, tokenizer, session)
+        return cls(recipe, tokens.tokenizer(model_dir), session)
 
     def embed(self, inputs: Sequence[str]) -> Vectors:
         """Return the texts' vectors, float32 of shape (texts, dimension).
@@ -80,8 +79,7 @@ class Backend:
             TooLongError: A text has more tokens than the recipe allows.
             NoTokensError: The tokenizer makes no token of a text.
         """
-        encodings = self._tokenizer.encode_batch_fast(list(inputs))
-        _check_lengths(encodings, self._recipe.max_tokens)
+        encodings = tokens.encodings(self._tokenizer, inputs, limit=self._recipe.max_tokens)
         fields = _padded(encodings)
         feeds = {node.name: fields[node.name] for node in self._session.get_inputs()}
         hidden: NDArray[np.float32] = self._session.run([OUTPUT], feeds)[0]
@@ -123,15 +121,6 @@ def _check_graph(*, inputs: set[str], outputs: set[str]) -> None:
         )
     if OUTPUT not in outputs:
         raise ModelError(f"model.onnx has no output {OUTPUT}, only {', '.join(sorted(outputs))}")
-
-
-def _check_lengths(encodings: Sequence[Encoding], limit: int) -> None:
-    for index, encoding in enumerate(encodings):
-        tokens = len(encoding.ids)
-        if tokens > limit:
-            raise TooLongError(index=index, tokens=tokens, limit=limit)
-        if tokens == 0:
-            raise NoTokensError(index=index)
 
 
 def _padded(encodings: Sequence[Encoding]) -> dict[str, NDArray[np.int64]]:

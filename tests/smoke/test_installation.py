@@ -40,6 +40,26 @@ def test_wheel(answers: Answers, cell: SmokeCell, wheel: SmokeWheel) -> None:
     assert not found["errors"], f"{wheel.name} does not import{errors(found)}"
 
 
+def test_promised_libraries(answers: Answers, cell: SmokeCell) -> None:
+    """A compilation can leave out a library, silently: what its recipe promises is there.
+
+    That they load, with what the image has, is for the test of all shared libraries.
+    """
+    promised = [library for wheel in cell.wheels for library in wheel.libraries]
+    found = {answer["name"]: answer["elf"] for answer in answers if answer["step"] == "promised"}
+    expected = MACHINES[cell.platform][1]
+    wrong = [
+        f"{library}: {found.get(library)}" for library in promised if found.get(library) != expected
+    ]
+    assert not wrong, f"missing, or not for machine {expected}: {', '.join(wrong)}"
+    unloaded = [
+        library
+        for library in promised
+        if not any(loaded.endswith(f"/{library}") for loaded in cell.libraries)
+    ]
+    assert not unloaded, f"not among the libraries that are loaded: {', '.join(unloaded)}"
+
+
 def errors(found: dict[str, Any]) -> str:
     return "".join(f"; {error}" for error in found["errors"])
 

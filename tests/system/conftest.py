@@ -51,7 +51,11 @@ def packages() -> Path:
 def store() -> Path:
     """A store that holds what one native cell needs: the user's own."""
     checkout = project.load()
-    needs = Needs(roots=("linux/amd64",), wheels=(("onnxruntime", "linux/amd64"),))
+    needs = Needs(
+        roots=("linux/amd64",),
+        wheels=(("onnxruntime", "linux/amd64"),),
+        build_platform="linux/amd64",
+    )
     inputs.fetch(checkout, needs, progress=lambda *_: None)
     return checkout.store.cache / "store"
 

@@ -24,6 +24,7 @@ from builders.network.apt import DebianPackage
 from builders.network.mirrors import IMAGE, MIRROR_VARIABLE, Mirrors, mirrors
 from builders.paths import ROOT
 from builders.project import Project
+from builders.rootfs import kept
 from builders.store import Store, cache_directory
 from tests.system import checkouts
 from tests.system.archive import Archive, Key, Source, served
@@ -85,7 +86,7 @@ class Aged:
         return self.archive.add(source(name, version))
 
     def fetch(self) -> DebianLock:
-        needs = Needs(roots=(PLATFORM,), wheels=())
+        needs = Needs(roots=(PLATFORM,), wheels=(), build_platform=PLATFORM)
         with pytest.MonkeyPatch.context() as host:
             host.setenv("PATH", self.path)
             return inputs.fetch(
@@ -94,7 +95,7 @@ class Aged:
                 progress=lambda *_: None,
                 note=self.notes.append,
                 places=self.places,
-            )[PLATFORM]
+            ).base[PLATFORM]
 
     def places(self) -> Mirrors:
         """Return the mirror that the environment names; only the keys are the test's own."""
@@ -128,6 +129,8 @@ def aged(tmp_path: Path, keys: tuple[Key, Key], monkeypatch: pytest.MonkeyPatch)
     (base / "test-packages.txt").write_text("busybox-static\n")
     (base / "prune.txt").write_text("")
     debian_lock.lock_path(base, PLATFORM).write_text(debian_lock.format_lock(lock))
+    # Nothing is built from source here, but there are compilers that could.
+    shutil.copytree(base, base.with_name("toolchain"))
     with served(archive.directory) as url:
         monkeypatch.setenv(MIRROR_VARIABLE, url)
         yield Aged(
@@ -144,7 +147,7 @@ def aged(tmp_path: Path, keys: tuple[Key, Key], monkeypatch: pytest.MonkeyPatch)
 
 def layer(aged: Aged, lock: DebianLock) -> bytes:
     """Return the root file system of a lock."""
-    found = layout.read(inputs.root(aged.project, lock).directory)
+    found = layout.read(kept.root(aged.project, lock).directory)
     return layout.blob_path(found.directory, found.layers[0].digest).read_bytes()
 
 
@@ -157,7 +160,7 @@ def test_what_is_served_is_what_is_locked(aged: Aged) -> None:
 
 def test_a_version_that_is_gone_is_replaced_by_the_current_one(aged: Aged) -> None:
     before = aged.fetch()
-    old = inputs.root(aged.project, before)
+    old = kept.root(aged.project, before)
     aged.project.store.path(aged.locked("libssl3").sha256).unlink()
     new = aged.supersede("libssl3", "1.0-1+deb12u1")
     aged.archive.publish(aged.key)
@@ -170,7 +173,7 @@ def test_a_version_that_is_gone_is_replaced_by_the_current_one(aged: Aged) -> No
         "no longer served: libssl3_1.0-1_amd64.deb; asking the signed index",
         "drifted from the lock of linux/amd64: libssl3 1.0-1 -> 1.0-1+deb12u1",
     ]
-    root = inputs.root(aged.project, lock)
+    root = kept.root(aged.project, lock)
     assert root.lock == lock.digest
     assert root.lock != old.lock
     assert root.directory != old.directory

@@ -28,6 +28,7 @@ from builders.engine.run_mark import mark
 from builders.errors import SmokeError
 from builders.formats import layout
 from builders.inputs import Needs
+from builders.rootfs import kept
 from builders.smoke import Patience, Proof, Subject
 from builders.smoke import cell as smoke_cell
 from builders.smoke import suite as smoke_suite
@@ -171,9 +172,9 @@ def bench(
 ) -> Iterator[Bench]:
     checkout = project.load()
     native = private.native
-    needs = Needs(roots=(native,), wheels=())
-    debian = inputs.fetch(checkout, needs, progress=lambda *_: None)[native]
-    root = layout.read(inputs.root(checkout, debian).directory)
+    needs = Needs(roots=(native,), wheels=(), build_platform=native)
+    debian = inputs.fetch(checkout, needs, progress=lambda *_: None).base[native]
+    root = layout.read(kept.root(checkout, debian).directory)
     with connect(private.environment) as client, mark(cache) as run:
         yield Bench(
             engine=private,
@@ -289,14 +290,24 @@ def test_wrong_installation(bench: Bench, tmp_path: Path) -> None:
                 bench.engine.native
             ],
             "wheels": (
-                SmokeWheel(name="small", version="1.1", modules=("small",)),
+                SmokeWheel(
+                    name="small",
+                    version="1.1",
+                    modules=("small",),
+                    libraries=("small.libs/libnone.so", "small.libs/libllama.so"),
+                ),
                 SmokeWheel(name="absent", version="1.0", modules=("broken",)),
             ),
             "libraries": (f"/{SITE}/small.libs/libnone.so", "/usr/lib/absent.so"),
         }
     )
     checks = judged(bench, bench.service(), tmp_path, cell)
-    assert failed(checks) == {"machine", "wheel", "shared-libraries-load"}
+    assert failed(checks) == {
+        *("machine", "wheel", "promised-libraries", "shared-libraries-load"),
+    }
+    promised = details(checks, "promised-libraries")
+    assert "small.libs/libnone.so: 0" in promised
+    assert "small.libs/libllama.so: None" in promised
     (wheel,) = [check for check in checks if check.name == "smoke:wheel"]
     assert (wheel.figure, wheel.limit) == (0, 2)
     assert "small is of version 1.0, locked 1.1" in details(checks, "wheel")
@@ -311,7 +322,9 @@ def test_module_that_crashes_the_interpreter_is_named(bench: Bench, tmp_path: Pa
     wheels = (SmokeWheel(name="small", version="1.0", modules=("small", "crash")),)
     cell = bench.cell().model_copy(update={"wheels": wheels})
     checks = judged(bench, bench.service(), tmp_path, cell)
-    assert failed(checks) == {"machine", "wheel", "shared-libraries-load"}
+    assert failed(checks) == {
+        *("machine", "wheel", "promised-libraries", "shared-libraries-load"),
+    }
     assert "importing small" in details(checks, "wheel")
 
 

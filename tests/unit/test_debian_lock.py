@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from builders.errors import LockError
-from builders.lock.debian import DebianLock, Libraries, format_lock, read
+from builders.lock.debian import DebianLock, Libraries, format_lock, listed, read
 from builders.network.apt import DebianPackage
 
 
@@ -145,3 +145,30 @@ def test_a_missing_list_is_named(base: Path) -> None:
     with pytest.raises(LockError, match="a list is missing") as caught:
         read(base, "linux/arm64")
     assert caught.value.where == str(base / "packages.txt")
+
+
+def test_an_entry_may_be_for_one_architecture(tmp_path: Path) -> None:
+    path = tmp_path / "packages.txt"
+    path.write_text("gcc-12\ngcc-12-x86-64-linux-gnu [arm64] # cross\nlibc6-arm64-cross [amd64]\n")
+    assert listed(path, "linux/amd64") == ("gcc-12", "libc6-arm64-cross")
+    assert listed(path, "linux/arm64") == ("gcc-12", "gcc-12-x86-64-linux-gnu")
+
+
+@pytest.mark.parametrize(
+    "entry", ["gcc-12 [i386]", "gcc-12 amd64", "gcc-12 [amd64] [arm64]", "gcc-12 g++-12"]
+)
+def test_an_entry_that_is_no_package_is_named(tmp_path: Path, entry: str) -> None:
+    path = tmp_path / "packages.txt"
+    path.write_text(f"libc6\n{entry}\n")
+    with pytest.raises(LockError) as caught:
+        listed(path, "linux/amd64")
+    assert caught.value.problem == f"not a package: {entry}"
+    assert caught.value.where == str(path)
+
+
+def test_a_lock_is_held_to_the_entries_of_its_architecture(base: Path) -> None:
+    (base / "packages.txt").write_text("libc6\ntzdata [arm64]\ng++-12 [amd64]\n")
+    assert read(base, "linux/arm64") == LOCK
+    (base / "packages.txt").write_text("libc6\ntzdata [amd64]\n")
+    with pytest.raises(LockError, match=r"not the lock of packages\.txt: tzdata"):
+        read(base, "linux/arm64")

@@ -16,16 +16,21 @@ from builders.fixture.architecture import tensors
 from tests.unit.exact import read_safetensors
 
 SMALL = tuple(name for name in fixture.names() if name != "nomic-768-twin")
-CASES = [(name, file_format) for name in SMALL for file_format in get_args(fixture.Format)]
+CASES = [
+    (name, file_format, precision)
+    for name in SMALL
+    for file_format in get_args(fixture.Format)
+    for precision in fixture.precisions(file_format)
+]
 
 
-def pinned(name: str, file_format: fixture.Format) -> dict[str, str]:
+def pinned(name: str, file_format: str, precision: str = "float32") -> dict[str, str]:
     """Return the sha256 of each file, as committed: what `sha256sum --check` reads.
 
     A changed byte is another vector space to somebody's index: it must be meant.
     """
     lines = Path(__file__).with_name("fixtures.sha256").read_text(encoding="ascii").splitlines()
-    prefix = f"{name}/{file_format}/"
+    prefix = f"{name}/{file_format}{'' if precision == 'float32' else f'-{precision}'}/"
     entries = [line.split("  ") for line in lines]
     return {
         path.removeprefix(prefix): digest for digest, path in entries if path.startswith(prefix)
@@ -40,11 +45,13 @@ def digests(directory: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(("name", "file_format"), CASES)
-def test_every_byte_is_pinned(name: str, file_format: fixture.Format, tmp_path: Path) -> None:
-    fixture.write(name, file_format, tmp_path / "new" / "directory")
+@pytest.mark.parametrize(("name", "file_format", "precision"), CASES)
+def test_every_byte_is_pinned(
+    name: str, file_format: fixture.Format, precision: str, tmp_path: Path
+) -> None:
+    fixture.write(name, file_format, tmp_path / "new" / "directory", precision)
 
-    assert digests(tmp_path / "new" / "directory") == pinned(name, file_format)
+    assert digests(tmp_path / "new" / "directory") == pinned(name, file_format, precision)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -102,17 +109,43 @@ def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
         fixture.source_digests("zzz")
 
 
+@pytest.mark.parametrize("file_format", ["onnx", "sentence-transformers"])
+@pytest.mark.parametrize("precision", ["float16", "q8_0", "int8"])
+def test_a_format_without_the_precision_is_refused(
+    file_format: fixture.Format, precision: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ModelError, match=rf"not written as {file_format} in {precision}\n.*choose from float32, or"
+    ):
+        fixture.write("fixture-768", file_format, tmp_path / "new", precision)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_unknown_precision_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="choose from float32, float16, q8_0"):
+        fixture.write("fixture-768", "gguf", tmp_path, "q4_0")
+
+
+def test_the_matrix_offers_each_precision_in_the_formats_that_are_written() -> None:
+    formats = get_args(fixture.Format)
+    offered = matrix.FORMATS_BY_SOURCE["fixture"]
+    assert set(offered) == {each for form in formats for each in fixture.precisions(form)}
+    for precision, listed in offered.items():
+        assert listed == tuple(form for form in formats if precision in fixture.precisions(form))
+
+
 def test_matrix_yaml_declares_the_fixtures_as_they_are() -> None:
     models = matrix.load(Path(__file__).parents[2] / "matrix.yaml").models
+    source_digests = {name: fixture.source_digests(name) for name in SMALL}
 
     assert set(SMALL) <= set(models)
-    for name in SMALL:
-        declared, made = models[name], fixture.fixture(name)
+    for declared in models.values():
+        name = declared.source.removeprefix("fixture:")
+        made = fixture.fixture(name)
         digests = fixture.SourceDigests(weights=declared.weights, tokenizer=declared.tokenizer)
 
-        assert digests == fixture.source_digests(name)
+        assert digests == source_digests[name]
         assert (declared.dimension, declared.max_tokens) == (made.dimension, made.max_tokens)
         assert (declared.pooling, declared.normalize) == (made.pooling, True)
         assert declared.prompts == made.prompts
         assert declared.licence == made.licence
-        assert set(declared.formats) <= set(get_args(fixture.Format))

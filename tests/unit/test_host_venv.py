@@ -8,27 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from builders import host, host_venv, matrix
+from builders import host_venv
 from builders.errors import ProcessError, ReferenceVectorsError
 from builders.formats.wheel import inspect
-from builders.lock import wheels as wheel_lock
-from builders.lock.wheels import Wheel, WheelLock
-from builders.project import Project
+from builders.lock.wheels import Wheel
 from builders.store import Store
 
-ROOT = Path(__file__).resolve().parents[2]
 FILE = "small-1.0-py3-none-any.whl"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A checkout with one backend, whose lock is one small wheel that is in the store."""
-    made = Project(
-        root=tmp_path / "checkout",
-        matrix=matrix.load(ROOT / "matrix.yaml"),
-        store=Store(tmp_path / "cache"),
-    )
-    wheel = tmp_path / "cache" / FILE
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "cache")
+
+
+@pytest.fixture
+def small(store: Store) -> Wheel:
+    """A small wheel that is in the store."""
+    wheel = store.cache / FILE
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("small.py", "WORD = 'installed'\n")
         archive.writestr(
@@ -47,20 +44,15 @@ def project(tmp_path: Path) -> Project:
         )
     contents, size = inspect(wheel), wheel.stat().st_size
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    assert made.store.add(sha256, wheel) is not None
-    write_lock(
-        made,
-        Wheel(name="small", version="1.0", sha256=sha256, file=FILE, size=size, contents=contents),
+    assert store.add(sha256, wheel) is not None
+    return Wheel(
+        name="small", version="1.0", sha256=sha256, file=FILE, size=size, contents=contents
     )
-    return made
 
 
-def write_lock(project: Project, *wheels: Wheel, no_solution: str = "") -> None:
-    path = wheel_lock.lock_path(project.images / "tiny", host.current())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = WheelLock(path=path, platform=host.current(), wheels=wheels, no_solution=no_solution)
-    path.write_text(wheel_lock.format_requirements(lock), encoding="utf-8")
-    (path.parent / wheel_lock.CONTENTS).write_text(wheel_lock.format_contents([lock]), "utf-8")
+def environment(store: Store, *wheels: Wheel) -> Path:
+    files = {wheel.file: wheel.sha256 for wheel in wheels}
+    return host_venv.python(store, wheels, store.gathered("wheels", files))
 
 
 def word(python: Path) -> str:
@@ -70,38 +62,30 @@ def word(python: Path) -> str:
     ).stdout.strip()
 
 
-def test_locked_wheels_are_installed_without_network_and_once(project: Project) -> None:
-    python = host_venv.python(project, "tiny")
+def test_wheels_are_installed_without_network_and_once(store: Store, small: Wheel) -> None:
+    python = environment(store, small)
     assert word(python) == f"installed {python.parents[1]}"
     made = python.stat(follow_symlinks=False).st_mtime_ns
-    assert host_venv.python(project, "tiny") == python
+    assert environment(store, small) == python
     assert python.stat(follow_symlinks=False).st_mtime_ns == made
 
 
-def test_another_lock_is_another_environment(project: Project) -> None:
-    python = host_venv.python(project, "tiny")
-    write_lock(project)
-    other = host_venv.python(project, "tiny")
+def test_other_wheels_are_another_environment(store: Store, small: Wheel) -> None:
+    python = environment(store, small)
+    other = environment(store)
     assert other != python
     with pytest.raises(subprocess.CalledProcessError):
         word(other)
 
 
-def test_wheel_that_is_not_the_locked_one_is_refused(project: Project) -> None:
-    (wheel,) = wheel_lock.read(project.images / "tiny", host.current()).wheels
-    stored = project.store.path(wheel.sha256)
+def test_wheel_that_is_not_the_expected_one_is_refused(store: Store, small: Wheel) -> None:
+    stored = store.path(small.sha256)
     stored.chmod(0o644)
     with zipfile.ZipFile(stored, "a") as archive:
         archive.writestr("more.py", "")
     with pytest.raises(ProcessError, match=r"(?i)hash mismatch"):
-        host_venv.python(project, "tiny")
-    assert not list((project.store.cache / "derived" / "hosts").glob("*"))
-
-
-def test_backend_that_this_host_cannot_have(project: Project) -> None:
-    write_lock(project, no_solution="small has no wheel for this platform")
-    with pytest.raises(ReferenceVectorsError, match="small has no wheel for this platform"):
-        host_venv.python(project, "tiny")
+        environment(store, small)
+    assert not list((store.cache / "derived" / "hosts").glob("*"))
 
 
 def test_argument_lists() -> None:

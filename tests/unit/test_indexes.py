@@ -16,6 +16,7 @@ from builders.network.indexes import (
     compile_command,
     compile_failure,
     parse_pylock,
+    universal_command,
     uv_environment,
 )
 from builders.network.pip_settings import PipSettings
@@ -82,8 +83,21 @@ def test_wheels_are_resolved_for_the_target_and_never_built(platform: str, targe
     assert " ".join(words) == (
         "pip compile --quiet --no-header --format pylock.toml"
         f" --python {sys.executable} --python-version 3.11"
-        f" --python-platform {target} --only-binary :all: r.in"
+        f" --only-binary :all: --python-platform {target} r.in"
     )
+
+
+def test_what_is_built_from_source_is_named() -> None:
+    command = compile_command(Path("r.in"), "linux/arm64", ["llama-cpp-python", "other"])
+    words = " ".join(command)
+    assert "--only-binary :all:" in words
+    assert words.endswith("--no-binary llama-cpp-python --no-binary other r.in")
+
+
+def test_wheels_of_every_platform_are_asked_for() -> None:
+    words = " ".join(universal_command())
+    assert words.endswith("--only-binary :all: --universal --no-deps -")
+    assert "--python-platform" not in words
 
 
 def test_reads_a_pylock() -> None:
@@ -117,6 +131,15 @@ def test_of_several_wheels_the_closest_is_chosen() -> None:
     assert closest(candidates, "linux/amd64") == candidates[0]
 
 
+def test_a_package_without_wheels_is_its_source_archive() -> None:
+    (source,) = candidates = parse_pylock(
+        '[[packages]]\nname = "x-y"\nversion = "1"\n'
+        'sdist = { url = "https://f.example/x_y-1.tar.gz", hashes = { sha256 = "s" } }\n'
+    )
+    assert (source.file, source.sha256, source.is_source) == ("x_y-1.tar.gz", "s", True)
+    assert closest(candidates, "linux/arm64") == source
+
+
 def test_a_private_index_s_user_is_the_user_of_its_files() -> None:
     idna, torch = parse_pylock(PYLOCK, credentials=["https://ada:s%40@files.example/simple", ""])
     assert idna.url == "https://ada:s%40@files.example/p/idna-3.20-py3-none-any.whl"
@@ -124,7 +147,7 @@ def test_a_private_index_s_user_is_the_user_of_its_files() -> None:
 
 
 def test_a_requirement_that_is_no_wheel_of_an_index_is_refused() -> None:
-    with pytest.raises(LockError, match="x is not a wheel"):
+    with pytest.raises(LockError, match="x is not a file of an index"):
         parse_pylock('[[packages]]\nname = "x"\nversion = "1"\ndirectory = { path = "." }\n')
 
 
@@ -140,6 +163,11 @@ def test_no_solution_is_told_from_no_network() -> None:
     )
     refused = compile_failure("error: Request failed\n  cause: Connection refused (os error 111)")
     assert isinstance(refused, FetchError)
+    unbuildable = compile_failure(
+        "error: Failed to build `x==1`\n  cause: The build backend failed"
+    )
+    assert type(unbuildable) is LockError
+    assert "Failed to build `x==1`" in unbuildable.problem
     offline = compile_failure("error: No solution found\nhint: because the network was disabled.")
     assert isinstance(offline, FetchError)
 

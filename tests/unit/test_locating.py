@@ -9,9 +9,9 @@ import pytest
 
 from builders.errors import FetchError
 from builders.formats.wheel import Contents
-from builders.lock.wheels import Wheel, WheelLock
+from builders.lock.wheels import Source, Wheel, WheelLock
 from builders.network.apt import DebianPackage
-from builders.network.indexes import Candidate, Indexes
+from builders.network.indexes import Candidate, Indexes, uv_environment
 from builders.network.locating import locate_packages, locate_wheels, place_packages, place_wheel
 from builders.network.mirrors import Mirrors
 from builders.network.pip_settings import PipSettings
@@ -89,6 +89,30 @@ def test_a_wheel_of_the_same_name_and_another_digest_is_not_taken() -> None:
     with pytest.raises(FetchError, match=f"{WHEEL.file} with sha256 {SHA256}, but with") as caught:
         place_wheel(WHEEL, LOCK, [candidate("f" * 64)])
     assert caught.value.where == "locks/linux-arm64.txt"
+
+
+def test_a_source_archive_is_located_beside_wheels(tmp_path: Path, store: Store) -> None:
+    # The real uv again, on a folder that has a wheel of the same version as well: not that is
+    # locked. Nothing in the archive could be run: it is none.
+    (tmp_path / "index").mkdir()
+    for name in ("idna-3.20.tar.gz", WHEEL.file):
+        (tmp_path / "index" / name).write_bytes(CONTENT)
+    source = Source(
+        name="idna",
+        version="3.20",
+        sha256=SHA256,
+        file="idna-3.20.tar.gz",
+        size=len(CONTENT),
+        wheels=(WHEEL.file,),
+    )
+    lock = tmp_path / "linux-arm64.txt"
+    lock.write_text(f"idna==3.20 \\\n    --hash=sha256:{SHA256}\n")
+    settings = PipSettings(find_links=(str(tmp_path / "index"),), no_index=True)
+    indexes = Indexes(settings=settings, environment=uv_environment(settings, tmp_path / "uv", {}))
+    locked = WheelLock(path=lock, platform="linux/arm64", wheels=(), sources=(source,))
+    (item,) = locate_wheels([locked], store, indexes)
+    assert (item.name, item.sha256) == (source.file, SHA256)
+    assert item.url.endswith("/index/idna-3.20.tar.gz")
 
 
 def test_a_wheel_that_no_index_has_is_named(tmp_path: Path, store: Store) -> None:

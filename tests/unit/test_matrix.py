@@ -74,10 +74,24 @@ def test_a_small_file_is_read(tmp_path: Path) -> None:
     assert list(matrix.platforms) == ["linux/amd64", "linux/arm64"]
     assert matrix.tolerances["float32"].max_abs_difference == 1e-5
     assert matrix.backends["onnxruntime"].budget_mb == 80.0
-    assert matrix.models["fixture-768"].formats == ("onnx", "sentence-transformers")
+    assert matrix.models["fixture-768"].formats == ("onnx", "sentence-transformers", "gguf")
     assert matrix.models["fixture-768"].prompts == {"query": "search_query: "}
     assert matrix.default.backends == ()
     assert matrix.default.models == ("fixture-768",)
+
+
+@pytest.mark.parametrize("precision", ["float16", "q8_0"])
+def test_a_fixture_of_another_precision_is_only_had_as_gguf(tmp_path: Path, precision: str) -> None:
+    file = tmp_path / "matrix.yaml"
+    file.write_text(
+        TEXT.replace("  float32:", f"  {precision}:").replace("n: float32", f"n: {precision}")
+    )
+    assert load(file).models["fixture-768"].formats == ("gguf",)
+
+
+def test_the_default_selection_holds_no_other_precision_than_float32() -> None:
+    matrix = load(ROOT / "matrix.yaml")
+    assert {matrix.models[name].precision for name in matrix.default.models} == {"float32"}
 
 
 def test_a_matrix_is_frozen() -> None:
@@ -140,7 +154,7 @@ def test_a_matrix_is_frozen() -> None:
             "formats: [onnx]",
             "formats: [onx]",
             "17:15",
-            "backends.onnxruntime.formats[0]: must be 'onnx' or 'sentence-transformers'; is '",
+            "backends.onnxruntime.formats[0]: must be 'onnx', 'sentence-transformers' or 'gguf'; ",
         ),
         (
             "formats: [onnx]",
@@ -171,6 +185,12 @@ def test_a_matrix_is_frozen() -> None:
             "precision: float16",
             "26:5",
             "models.fixture-768.precision: 'float16' is not among tolerances: float32; did you",
+        ),
+        (
+            "precision: float32",
+            "precision: float23",
+            "26:5",
+            "models.fixture-768.precision: a fixture can be float32, float16, q8_0; is 'float23'; ",
         ),
         (
             "default_prompt: null",
@@ -254,6 +274,17 @@ def test_an_error_names_place_key_value_and_nearest_name(
     assert error.problem.startswith(message)
     assert error.remedy
     assert error.exit_code == 10
+
+
+def test_the_anchor_is_a_backend(tmp_path: Path) -> None:
+    error = refused(tmp_path, "engine: auto\n", "engine: auto\nanchor: onnxrutime\n")
+    assert "anchor: 'onnxrutime' is not among backends: onnxruntime" in str(error)
+
+
+def test_gates_of_a_backend_are_for_models_there_are(tmp_path: Path) -> None:
+    gate = "{fixture-786: {max_abs_difference: 1, distance: 1, overlap_at_10: 1}}"
+    error = refused(tmp_path, "budget_mb: 80\n", f"budget_mb: 80\n    cross_backend: {gate}\n")
+    assert "cross_backend.fixture-786: 'fixture-786' is not among models" in str(error)
 
 
 def test_one_run_tells_every_problem_in_the_order_of_the_file(tmp_path: Path) -> None:

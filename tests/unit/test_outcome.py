@@ -11,7 +11,7 @@ from builders.plan import plan
 from builders.selection import Selection
 from builders.verdict import Environment, Inputs, Subject, Verdict
 
-PLAN = plan(load(ROOT / "matrix.yaml"), Selection(), "linux/amd64")
+PLAN = plan(load(ROOT / "tests" / "unit" / "matrix.yaml"), Selection(), "linux/amd64")
 CELL = PLAN.cells[1]
 
 
@@ -34,7 +34,14 @@ def verdict(*checks: Check) -> Verdict:
             compressed_bytes_without_model=50_000_000,
         ),
         inputs=Inputs(
-            debian_lock="a", wheel_lock="b", model="c", epoch=0, corpus="d", suite="e", drift=()
+            debian_lock="a",
+            wheel_lock="b",
+            built_wheels={},
+            model="c",
+            epoch=0,
+            corpus="d",
+            suite="e",
+            drift=(),
         ),
         environment=Environment(
             host="linux/amd64",

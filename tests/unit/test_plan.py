@@ -95,13 +95,23 @@ def test_a_platform_that_a_backend_does_not_list_stays_with_the_reason(matrix: M
 
 
 def test_no_common_format_is_a_reason(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
-    formats: Mapping[str, tuple[Format, ...]] = {"fixture": ("sentence-transformers",)}
-    monkeypatch.setattr(matrices, "FORMATS_BY_SOURCE", formats)
+    formats: Mapping[str, tuple[Format, ...]] = {"float32": ("sentence-transformers",)}
+    monkeypatch.setattr(matrices, "FORMATS_BY_SOURCE", {"fixture": formats})
     found = cell(plan(matrix, Selection(), "linux/amd64"), "fixture-768-linux-amd64")
     assert found.left_out == (
         "no common format: onnxruntime reads onnx, fixture-768 can be had in sentence-transformers"
     )
     assert (found.format, found.runner) == (None, None)
+
+
+@pytest.mark.parametrize("precision", ["float16", "q8_0"])
+def test_onnxruntime_has_no_cell_of_a_precision_that_is_only_had_as_gguf(
+    matrix: Matrix, precision: str
+) -> None:
+    model = matrix.models["fixture-768"].model_copy(update={"precision": precision})
+    changed = matrix.model_copy(update={"models": {"fixture-768": model}})
+    with pytest.raises(SelectionError, match="onnxruntime reads onnx, fixture-768 can be had in g"):
+        runnable(plan(changed, Selection(all=True), "linux/amd64"))
 
 
 def test_a_backend_gets_the_format_that_it_prefers(matrix: Matrix) -> None:

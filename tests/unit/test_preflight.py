@@ -10,8 +10,8 @@ from packaging.requirements import Requirement
 from builders.errors import LockError
 from builders.formats.wheel import Contents
 from builders.lock.debian import Libraries
-from builders.lock.wheels import Wheel, WheelLock
-from builders.preflight import read_requirements, reasons
+from builders.lock.wheels import Source, Wheel, WheelLock
+from builders.preflight import read_requirements, reasons, situation
 
 BOOKWORM = Libraries(glibc="2.36", glibcxx="3.4.30")
 
@@ -29,8 +29,27 @@ def wheel(
     )
 
 
-def lock(*wheels: Wheel, platform: str = "linux/arm64", no_solution: str = "") -> WheelLock:
-    return WheelLock(path=Path("lock"), platform=platform, wheels=wheels, no_solution=no_solution)
+def source(*wheels: str) -> Source:
+    return Source(
+        name="llama-cpp-python",
+        version="0.3.36",
+        sha256="b" * 64,
+        file="llama_cpp_python-0.3.36.tar.gz",
+        size=1,
+        wheels=tuple(f"llama_cpp_python-0.3.36-{tags}.whl" for tags in wheels),
+    )
+
+
+def lock(
+    *locked: Wheel | Source, platform: str = "linux/arm64", no_solution: str = ""
+) -> WheelLock:
+    return WheelLock(
+        path=Path("images/llama-cpp/locks") / f"{platform.replace('/', '-')}.txt",
+        platform=platform,
+        wheels=tuple(one for one in locked if isinstance(one, Wheel)),
+        sources=tuple(one for one in locked if isinstance(one, Source)),
+        no_solution=no_solution,
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,6 +138,60 @@ def test_no_solution_is_told_in_the_resolver_s_words() -> None:
     assert reasons([Requirement("gpt4all")], locked, BOOKWORM) == (
         "no wheels for linux/arm64: Because gpt4all==2.8.2 has no wheels for it.",
     )
+
+
+def test_what_is_built_from_source_meets_its_requirement() -> None:
+    wanted = [Requirement("llama_cpp_python>=0.3")]
+    assert reasons(wanted, lock(source()), BOOKWORM, recipes=["llama-cpp-python"]) == ()
+    wanted = [Requirement("llama-cpp-python>=0.4")]
+    assert reasons(wanted, lock(source()), BOOKWORM, recipes=["llama-cpp-python"]) == (
+        "llama-cpp-python>=0.4 is required, 0.3.36 is locked",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wheels", "said"),
+    [
+        ((), "no wheel for any platform"),
+        (("py3-none-win_amd64", "py3-none-macosx_11_0_arm64"), "no wheel for linux/arm64"),
+        (("py3-none-manylinux_2_28_aarch64",), "its wheel for linux/arm64 is not taken"),
+    ],
+)
+def test_a_source_archive_that_nothing_builds(wheels: tuple[str, ...], said: str) -> None:
+    missing = "images/llama-cpp/wheels/llama-cpp-python is missing"
+    assert reasons([], lock(source(*wheels)), BOOKWORM, recipes=["other"]) == (
+        f"llama-cpp-python 0.3.36: {said}, and no wheel stage builds it from source ({missing})",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wheels", "platform", "said"),
+    [
+        (
+            (),
+            "linux/amd64",
+            "no wheel for any platform; built from source by this image's wheel stage",
+        ),
+        ((), "darwin/arm64", "no wheel for any platform; built from source on this host"),
+        (
+            ("py3-none-win_amd64",),
+            "linux/amd64",
+            "no wheel for linux/amd64; built from source by this image's wheel stage",
+        ),
+        (
+            ("py3-none-any",),
+            "linux/amd64",
+            "its wheel for linux/amd64 is not taken; built from source by this image's wheel stage",
+        ),
+    ],
+)
+def test_the_situation_is_told(wheels: tuple[str, ...], platform: str, said: str) -> None:
+    locked = lock(wheel(), source(*wheels), platform=platform)
+    assert situation(locked) == (f"llama-cpp-python 0.3.36: {said}",)
+
+
+def test_nothing_is_told_of_wheels() -> None:
+    assert situation(lock(wheel())) == ()
 
 
 def test_every_reason_is_given() -> None:

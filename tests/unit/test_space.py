@@ -81,9 +81,19 @@ def test_every_field_of_a_model_is_in_its_space_or_known_not_to_be() -> None:
     assert inside | outside == set(Model.model_fields)
 
 
-def test_models_of_the_matrix_have_spaces_of_their_own() -> None:
+def test_models_of_the_matrix_share_a_space_only_as_precisions_of_one_source() -> None:
+    models = load(ROOT / "matrix.yaml").models.values()
+    spaces = {(vector_space(model), model.source) for model in models}
+    assert len(spaces) == len({space for space, _ in spaces}) == len({each for _, each in spaces})
+    assert len({(model.source, model.precision) for model in models}) == len(models)
+
+
+@pytest.mark.parametrize("name", ["fixture-768", "fixture-bert-384"])
+def test_the_precisions_of_a_fixture_are_of_one_space(name: str) -> None:
     models = load(ROOT / "matrix.yaml").models
-    assert len({vector_space(model) for model in models.values()}) == len(models)
+    siblings = [models[f"{name}{suffix}"] for suffix in ("", "-f16", "-q8-0")]
+    assert {model.precision for model in siblings} == {"float32", "float16", "q8_0"}
+    assert len({vector_space(model) for model in siblings}) == 1
 
 
 def test_a_recipe_is_what_model_json_says(model: Model) -> None:

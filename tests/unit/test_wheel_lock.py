@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from builders.errors import LockError
+from builders.files import digest_of
 from builders.formats.wheel import Contents
 from builders.lock import wheels as wheel_lock
-from builders.lock.wheels import Wheel, WheelLock, format_contents, format_requirements, read
+from builders.lock.wheels import (
+    Source,
+    Wheel,
+    WheelLock,
+    format_contents,
+    format_requirements,
+    read,
+)
 
 PURE = Contents(binaries=(), glibc=None, glibcxx=None, names=("idna",))
 NATIVE = Contents(binaries=("elf arm64",), glibc="2.27", glibcxx="3.4.21", names=("numpy",))
@@ -31,6 +40,14 @@ NUMPY = Wheel(
     size=20,
     contents=NATIVE,
 )
+LLAMA = Source(
+    name="llama-cpp-python",
+    version="0.3.36",
+    sha256="c" * 64,
+    file="llama_cpp_python-0.3.36.tar.gz",
+    size=30,
+    wheels=(),
+)
 TEXT = f"""\
 # The wheels for linux/arm64, chosen by `nox -s lock` from ../requirements.in.
 idna==3.20 \\
@@ -48,11 +65,12 @@ def backend(tmp_path: Path) -> Path:
     return folder
 
 
-def lock(backend: Path, *wheels: Wheel, no_solution: str = "") -> WheelLock:
+def lock(backend: Path, *locked: Wheel | Source, no_solution: str = "") -> WheelLock:
     return WheelLock(
         path=backend / "locks/linux-arm64.txt",
         platform="linux/arm64",
-        wheels=wheels,
+        wheels=tuple(one for one in locked if isinstance(one, Wheel)),
+        sources=tuple(one for one in locked if isinstance(one, Source)),
         no_solution=no_solution,
     )
 
@@ -62,10 +80,10 @@ def write(backend: Path, locked: WheelLock) -> None:
     (backend / "locks/wheels.json").write_text(format_contents([locked]))
 
 
-def change_entries(backend: Path, **fields: Any) -> None:
+def change_entries(backend: Path, digit: str = "a", **fields: Any) -> None:
     path = backend / "locks/wheels.json"
     entries = json.loads(path.read_text())
-    entries["a" * 64].update(fields)
+    entries[digit * 64].update(fields)
     path.write_text(json.dumps(entries))
 
 
@@ -94,6 +112,69 @@ def test_the_digest_is_of_the_files_not_of_the_formatting(backend: Path) -> None
     path.write_text("# another comment\n\n" + path.read_text().replace("    --hash", "  --hash"))
     assert read(backend, "linux/arm64").digest == digest
     assert lock(backend, IDNA).digest != digest
+
+
+def test_a_source_archive_is_a_line_like_any_other(backend: Path) -> None:
+    whole = lock(backend, IDNA, LLAMA, NUMPY)
+    write(backend, whole)
+    assert format_requirements(whole) == TEXT.replace(
+        "numpy==", f"llama-cpp-python==0.3.36 \\\n    --hash=sha256:{'c' * 64}\nnumpy=="
+    )
+    entries = json.loads((backend / "locks/wheels.json").read_text())
+    assert entries["c" * 64] == {"file": LLAMA.file, "size": 30, "wheels": []}
+    found = read(backend, "linux/arm64")
+    assert found == whole
+    assert found.files == {IDNA.file: IDNA.sha256, NUMPY.file: NUMPY.sha256}
+    assert found.source_files == {LLAMA.file: LLAMA.sha256}
+
+
+def test_which_wheels_there_were_of_a_source_archive_is_kept(backend: Path) -> None:
+    wheels = ("llama_cpp_python-0.3.36-py3-none-win_amd64.whl",)
+    whole = lock(backend, replace(LLAMA, wheels=wheels))
+    write(backend, whole)
+    assert read(backend, "linux/arm64").sources[0].wheels == wheels
+
+
+def test_the_digest_is_of_source_archives_too(backend: Path) -> None:
+    plain = lock(backend, IDNA, NUMPY).digest
+    # As it was before there were source archives in locks: no image changes for them.
+    assert plain == digest_of([[IDNA.file, IDNA.sha256], [NUMPY.file, NUMPY.sha256]])
+    with_source = lock(backend, IDNA, NUMPY, LLAMA).digest
+    assert with_source != plain
+    assert lock(backend, IDNA, NUMPY, replace(LLAMA, sha256="d" * 64)).digest != with_source
+    # What an index has beside it is no input.
+    aside = replace(LLAMA, wheels=("llama_cpp_python-0.3.36-py3-none-any.whl",))
+    assert lock(backend, IDNA, NUMPY, aside).digest == with_source
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"size": 0},
+        {"file": "llama_cpp_python-0.3.36.zip"},
+        {"file": "../llama_cpp_python-0.3.36.tar.gz"},
+        {"file": "llama_cpp_python-0.3.35.tar.gz"},
+        {"file": "llama_cpp_python.tar.gz"},
+        {"file": "other-0.3.36.tar.gz"},
+        {"file": "llama_cpp_python-0.3.36-py3-none-any.whl"},
+        {"wheels": None},
+        {"wheels": ["../x.whl"]},
+        {"contents": PURE.model_dump()},
+    ],
+)
+def test_a_malformed_source_archive_is_refused(backend: Path, fields: dict[str, Any]) -> None:
+    write(backend, lock(backend, LLAMA))
+    change_entries(backend, "c", **fields)
+    with pytest.raises(LockError):
+        read(backend, "linux/arm64")
+
+
+def test_a_project_is_locked_as_one_file_only(backend: Path) -> None:
+    wheel = replace(IDNA, name=LLAMA.name, version=LLAMA.version)
+    write(backend, lock(backend, wheel, LLAMA))
+    change_entries(backend, file="llama_cpp_python-0.3.36-py3-none-any.whl")
+    with pytest.raises(LockError, match="llama-cpp-python is locked twice"):
+        read(backend, "linux/arm64")
 
 
 def test_a_platform_without_lock_is_named(backend: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +51,25 @@ class Bench:
             for member, content in members.items():
                 archive.writestr(zipfile.ZipInfo(member), content)
 
-    def renewals(self) -> tuple[Renewal, ...]:
+    def offer_source(self, name: str, version: str, ending: str = "tar.gz") -> Path:
+        """Offer a source archive that states what it requires; it cannot be built."""
+        path = self.index / f"{name}-{version}.{ending}"
+        metadata = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n".encode()
+        project = b'[build-system]\nrequires = []\nbuild-backend = "none"\nbackend-path = ["."]\n'
+        members = {"PKG-INFO": metadata, "pyproject.toml": project}
+        if ending == "zip":
+            with zipfile.ZipFile(path, "w") as zipped:
+                for member, content in members.items():
+                    zipped.writestr(zipfile.ZipInfo(f"{name}-{version}/{member}"), content)
+            return path
+        with tarfile.open(path, "w:gz") as archive:
+            for member, content in members.items():
+                entry = tarfile.TarInfo(f"{name}-{version}/{member}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        return path
+
+    def renewals(self, *recipes: str) -> tuple[Renewal, ...]:
         settings = PipSettings(find_links=(str(self.index),), no_index=True)
         environment = uv_environment(settings, self.store.cache, {})
         return wheel_renewal.renewals(
@@ -57,6 +78,7 @@ class Bench:
             self.store,
             Indexes(settings=settings, environment=environment),
             progress=lambda _done, _total: None,
+            recipes=recipes,
         )
 
 
@@ -116,3 +138,56 @@ def test_no_solution_on_any_platform_is_an_error(bench: Bench) -> None:
         bench.renewals()
     assert caught.value.where.endswith("onnxruntime/requirements.in")
     assert not (bench.backend / "locks").exists()
+
+
+def test_what_has_a_recipe_is_locked_as_its_source_archive(bench: Bench) -> None:
+    archive = bench.offer_source("built", "2.0")
+    bench.offer("plain", "1.0", "py3-none-any")
+    bench.require("built\nplain\n")
+    for renewal in bench.renewals("built"):
+        renewal.write()
+    for platform in LINUX:
+        lock = wheel_lock.read(bench.backend, platform)
+        assert [wheel.name for wheel in lock.wheels] == ["plain"]
+        (source,) = lock.sources
+        assert (source.name, source.version, source.wheels) == ("built", "2.0", ())
+        assert source.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
+        assert bench.store.find(source.sha256, source.size) is not None
+    assert [renewal.is_due for renewal in bench.renewals("built")] == [False, False, False]
+    bench.offer_source("built", "2.1")
+    contents, amd64, _ = bench.renewals("built")
+    assert contents.changes == ()
+    assert amd64.changes == ("built 2.0 -> 2.1",)
+
+
+def test_a_recipe_is_followed_though_there_are_wheels(bench: Bench) -> None:
+    bench.offer_source("built", "2.0")
+    bench.offer("built", "2.0", "cp311-cp311-manylinux_2_28_x86_64")
+    bench.offer("built", "2.0", "py3-none-win_amd64")
+    bench.offer("built", "2.0", "cp310-cp310-win_amd64")
+    bench.offer("built", "1.0", "py3-none-any")
+    bench.require("built\n")
+    contents, *locks = bench.renewals("built")
+    files = ("built-2.0-cp311-cp311-manylinux_2_28_x86_64.whl", "built-2.0-py3-none-win_amd64.whl")
+    assert contents.changes == (
+        f"built 2.0 is built from source by decision, though there is {', '.join(files)}",
+    )
+    for renewal in (contents, *locks):
+        renewal.write()
+    (source,) = wheel_lock.read(bench.backend, "linux/amd64").sources
+    assert source.wheels == files
+
+
+def test_without_a_recipe_no_source_archive_is_taken(bench: Bench) -> None:
+    bench.offer_source("built", "2.0")
+    bench.require("built\n")
+    with pytest.raises(LockError, match=r"built==2\.0 has no usable wheels") as caught:
+        bench.renewals()
+    assert "images/onnxruntime/wheels/<project>" in caught.value.remedy
+
+
+def test_an_archive_that_the_wheel_stage_does_not_unpack_is_named(bench: Bench) -> None:
+    bench.offer_source("built", "2.0", "zip")
+    bench.require("built\n")
+    with pytest.raises(LockError, match=r"built-2\.0\.zip is not a \.tar\.gz"):
+        bench.renewals("built")

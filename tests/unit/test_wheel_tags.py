@@ -9,7 +9,7 @@ import pytest
 from packaging.tags import Tag, sys_tags
 
 from builders.errors import LockError
-from builders.lock.wheel_tags import _ranks, best
+from builders.lock.wheel_tags import _ranks, best, fits, fits_python
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,37 @@ def test_the_closest(platform: str, files: list[str], expected: int) -> None:
 def test_none_fits() -> None:
     with pytest.raises(LockError, match=r"x-1-cp312-cp312-win_amd64\.whl fits linux/amd64"):
         best(["x-1-cp312-cp312-win_amd64.whl"], "linux/amd64")
+
+
+@pytest.mark.parametrize(
+    ("tags", "platforms"),
+    [
+        ("py3-none-any", {"linux/amd64", "linux/arm64", "darwin/arm64"}),
+        ("cp311-cp311-manylinux_2_28_aarch64", {"linux/arm64"}),
+        ("cp311-cp311-manylinux_2_39_aarch64", set()),
+        ("py3-none-macosx_11_0_arm64", {"darwin/arm64"}),
+        ("cp312-cp312-manylinux_2_28_x86_64", set()),
+    ],
+)
+def test_which_platforms_a_wheel_fits(tags: str, platforms: set[str]) -> None:
+    every = ("linux/amd64", "linux/arm64", "darwin/arm64")
+    assert {name for name in every if fits(f"x-1-{tags}.whl", name)} == platforms
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("cp311-cp311-win_amd64", True),
+        ("cp39-abi3-musllinux_1_2_x86_64", True),
+        ("py2.py3-none-macosx_10_9_universal2", True),
+        ("cp312-cp312-manylinux_2_28_x86_64", False),
+        ("cp312-abi3-manylinux_2_28_x86_64", False),
+        ("cp310-cp310-manylinux_2_28_x86_64", False),
+        ("pp311-pypy311_pp73-win_amd64", False),
+    ],
+)
+def test_which_wheels_are_for_our_python(tags: str, expected: bool) -> None:  # noqa: FBT001
+    assert fits_python(f"x-1-{tags}.whl") is expected
 
 
 @pytest.mark.skipif(

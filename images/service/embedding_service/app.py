@@ -65,6 +65,10 @@ class Health(BaseModel):
     backend: str
     libraries: Annotated[dict[str, str], Field(description="versions that decide the vectors")]
     architecture: Annotated[str, Field(description="of the processor, as `uname -m` names it")]
+    runtime: Annotated[
+        dict[str, str],
+        Field(description="what the backend computes with here; empty until the model is loaded"),
+    ]
 
 
 class Problem(BaseModel):
@@ -109,13 +113,21 @@ def create_app(embedder: Embedder) -> FastAPI:
         backend=embedder.backend.name,
         libraries=contract.library_versions(embedder.backend),
         architecture=platform.machine(),
+        runtime={},
     )
-    healthy = health.model_copy(update={"status": "healthy", "embedding_model_loaded": True})
 
     @app.get("/health")
     async def get_health() -> Health:
         """Always 200 while the process lives; `degraded` until the model is loaded."""
-        return healthy if embedder.is_ready else health
+        if not embedder.is_ready:
+            return health
+        return health.model_copy(
+            update={
+                "status": "healthy",
+                "embedding_model_loaded": True,
+                "runtime": dict(embedder.runtime),
+            }
+        )
 
     @app.post(
         "/embed",

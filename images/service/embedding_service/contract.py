@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, cast
@@ -47,6 +47,10 @@ class Backend(Protocol):
     """The distributions whose versions decide its vectors."""
 
     capabilities: Capabilities
+
+    runtime: Mapping[str, str]
+    """What the library chose to compute with on this machine, once it is loaded: for people, in
+    the log and in /health, such as `{"cpu_variant": "haswell"}`."""
 
     @classmethod
     def load(cls, model_dir: Path, settings: Settings) -> Self:

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,7 @@ class Embedder:
         self.backend = backend
         self.recipe = recipe
         self.failure: StartError | None = None
+        self.runtime: Mapping[str, str] = {}
         self._settings = settings
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._ready = threading.Event()
@@ -124,11 +125,14 @@ class Embedder:
             self.failure = error
             on_failure()
             return
+        self.runtime = model.runtime
         self._ready.set()
         logger.info(
-            "ready: %s with %s, loaded in %.2f s",
+            "ready: %s with %s (%s; threads: %d), loaded in %.2f s",
             self.recipe.name,
             self.backend.name,
+            "; ".join(f"{key}: {value}" for key, value in self.runtime.items()),
+            self._settings.threads,
             time.monotonic() - begun,
         )
         while (work := self._queue.get()) is not None:

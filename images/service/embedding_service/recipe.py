@@ -29,6 +29,9 @@ class Recipe(BaseModel):
     precision: Annotated[str, Field(min_length=1)]
     format: Literal["onnx", "sentence-transformers", "gguf"]
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    dense_layers: Annotated[
+        bool, Field(description="whether linear layers after the pooling are part of the model")
+    ] = False
 
     @field_validator("files")
     @classmethod

@@ -26,6 +26,8 @@ def main() -> None:
     for wheel in facts["wheels"]:
         answer({"step": "begin", "name": f"importing {wheel['name']}"})
         answer({"step": "wheel", "name": wheel["name"], **installed(wheel)})
+        for library in wheel["libraries"]:
+            answer({"step": "promised", "name": library, "elf": machine_of(wheel["name"], library)})
     for library in facts["libraries"]:
         answer({"step": "begin", "name": f"loading {library}"})
         answer({"step": "library", "name": library, "error": loading_error(library)})
@@ -38,6 +40,17 @@ def installed(wheel: dict[str, Any]) -> dict[str, Any]:
         return {"version": importlib.metadata.version(wheel["name"]), "errors": errors}
     except importlib.metadata.PackageNotFoundError:
         return {"version": None, "errors": errors}
+
+
+def machine_of(wheel: str, library: str) -> int | None:
+    """Return the number of the machine that a library of a wheel is for; None without the file."""
+    path = Path(str(importlib.metadata.distribution(wheel).locate_file(library)))
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except FileNotFoundError:
+        return None
+    return int.from_bytes(header[18:20], "little") if header.startswith(b"\x7fELF") else 0
 
 
 def importing_error(module: str) -> str | None:

@@ -94,6 +94,24 @@ def test_another_format_is_refused(backend: ModuleType, tmp_path: Path) -> None:
         backend.Backend.load(model_dir, SETTINGS)
 
 
+def test_dense_layers_that_it_has_not_are_refused(backend: ModuleType, tmp_path: Path) -> None:
+    model_dir = write_model(tmp_path, dense_layers=True)
+    with pytest.raises(ModelError, match="no dense layers to put after it"):
+        backend.Backend.load(model_dir, SETTINGS)
+
+
+def test_a_model_without_a_tokenizer_is_refused(backend: ModuleType, tmp_path: Path) -> None:
+    model_dir = write_model(tmp_path)
+    (model_dir / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"has no tokenizer\.json"):
+        backend.Backend.load(model_dir, SETTINGS)
+
+
+def test_it_says_what_it_computes_with(backend: ModuleType, tmp_path: Path) -> None:
+    model = backend.Backend.load(write_model(tmp_path), SETTINGS)
+    assert model.runtime == {"execution_provider": "CPUExecutionProvider"}
+
+
 def test_a_text_too_long_is_refused_with_its_place_in_the_batch(
     backend: ModuleType, tmp_path: Path
 ) -> None:

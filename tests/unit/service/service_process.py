@@ -144,6 +144,7 @@ def wait_for(name):
 class Backend:
     name = "broken"
     libraries = ("numpy",)
+    runtime = {{"cpu_variant": "none"}}
 
     @classmethod
     def load(cls, model_dir, settings):

@@ -61,6 +61,7 @@ def test_health_says_what_is_served(service: Service) -> None:
         "precision": "float32",
         "backend": "onnxruntime",
         "architecture": platform.machine(),
+        "runtime": {"execution_provider": "CPUExecutionProvider"},
     }
 
 

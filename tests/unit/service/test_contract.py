@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ class Lengths:
     name: ClassVar[str] = "lengths"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
     capabilities = Capabilities(text=True, image=False, max_tokens=8)
+    runtime: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def load(cls, model_dir: Path, settings: Settings) -> Self:

@@ -131,6 +131,7 @@ def test_while_the_model_loads_health_is_degraded_and_embed_says_when_to_retry(
         assert health.status == 200
         assert health.content["embedding_model_loaded"] is False
         assert health.content["model"] == "tiny"
+        assert health.content["runtime"] == {}
         refused = service.embed("alpha")
         assert refused.status == 503
         assert refused.headers["retry-after"] == "1"
@@ -140,6 +141,7 @@ def test_while_the_model_loads_health_is_degraded_and_embed_says_when_to_retry(
         }
         (slow / "gate").touch()
         service.wait_for_health("healthy")
+        assert service.ask("GET", "/health").content["runtime"] == {"cpu_variant": "none"}
         assert service.embed("alpha").status == 200
         assert service.stop() == 0
     assert (slow / "closed").exists()
@@ -216,5 +218,8 @@ def test_the_real_backend_leaves_a_clean_log_and_no_file(model: Path, tmp_path: 
         assert service.embed("alpha").status == 200
         assert service.stop() == 0
         lines = service.log.read_text().splitlines()
-    assert [line.split(" ", 3)[1:3] for line in lines] == [["INFO", "ready:"], ["INFO", "stopped"]]
+    ready, stopped = (line.split(" ", 1)[1].partition(", loaded in ")[0] for line in lines)
+    chosen = "execution_provider: CPUExecutionProvider; threads: 1"
+    assert ready == f"INFO ready: tiny with onnxruntime ({chosen})"
+    assert stopped == "INFO stopped"
     assert not list(home.iterdir())

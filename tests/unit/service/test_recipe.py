@@ -29,9 +29,15 @@ def test_a_recipe_is_read_whole(model: Path) -> None:
         "vector_space": SPACE,
         "precision": "float32",
         "format": "onnx",
+        "dense_layers": False,
     }
     assert set(read.files) == {"model.onnx", "tokenizer.json"}
     assert read.prefix == ""
+
+
+def test_a_recipe_may_claim_dense_layers(model: Path) -> None:
+    write_recipe(model, dense_layers=True)
+    assert recipe.read(model).dense_layers is True
 
 
 def test_the_default_prompt_is_the_prefix(model: Path) -> None:
@@ -48,6 +54,7 @@ def test_the_default_prompt_is_the_prefix(model: Path) -> None:
         ({"pooling": "max"}, "pooling: Input should be 'mean' or 'cls'"),
         ({"default_prompt": "search"}, "default_prompt 'search' is not one of the prompts"),
         ({"vector_space": "sha256:5"}, "vector_space: String should match pattern"),
+        ({"dense_layers": 1}, "dense_layers: Input should be a valid boolean"),
         ({"format": "torch"}, "format: Input should be"),
         ({"files": {"model.onnx": "0"}}, "files.model.onnx: String should match pattern"),
         ({"files": {"../model.onnx": "0" * 64}}, "'../model.onnx' is not a plain relative path"),
