@@ -118,6 +118,8 @@ def embed_environment(embedding: Embedding, environment: Mapping[str, str]) -> d
     return {
         **{name: environment[name] for name in _KEPT_VARIABLES if name in environment},
         "EMBEDDING_MODEL_DIR": str(embedding.model),
+        # As in the container: other cells keep the processors busy.
+        "EMBEDDING_THREADS": "1",
         "LANG": "C.UTF-8",
         # The checkout is only read.
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -27,12 +27,15 @@ class Recipe(BaseModel):
     vector_space: str
     precision: str
     format: Format
+    dense_layers: bool = False
+    """Only written where it is true."""
     files: Mapping[str, str]
     """The sha256 (64 hexadecimal digits) of every other file of the directory, by its path."""
 
     def to_json(self) -> str:
         """Return the text of `model.json`: the same bytes for the same recipe."""
-        return json.dumps(self.model_dump(), indent=2) + "\n"
+        left_out = set() if self.dense_layers else {"dense_layers"}
+        return json.dumps(self.model_dump(exclude=left_out), indent=2) + "\n"
 
 
 def recipe(name: str, model: Model, *, file_format: Format, files: Mapping[str, str]) -> Recipe:
@@ -55,6 +58,7 @@ def recipe(name: str, model: Model, *, file_format: Format, files: Mapping[str, 
         vector_space=vector_space(model),
         precision=model.precision,
         format=file_format,
+        dense_layers=model.dense_layers,
         files=dict(sorted(files.items())),
     )
 
@@ -67,6 +71,7 @@ def vector_space(model: Model) -> str:
     vector a little, within the tolerances, and not into another space.
     """
     meaning = {
+        **({"dense_layers": True} if model.dense_layers else {}),
         "default_prompt": model.default_prompt,
         "dimension": model.dimension,
         "normalize": model.normalize,

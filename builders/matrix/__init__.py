@@ -139,6 +139,8 @@ class Model(Section):
     """How the vectors of a text's tokens become one."""
     normalize: bool
     """Whether vectors are scaled to unit length."""
+    dense_layers: bool = False
+    """Whether dense layers follow the pooling (EmbeddingGemma): without them, another space."""
     prompts: Mapping[Annotated[str, Field(pattern=PROMPT)], str] = {}
     """What is put before a text, by the purpose of the vector."""
     default_prompt: str | None = None

@@ -32,6 +32,10 @@ fixture-768, one thread): 19 s by default, 7.4 s without SME, 4.8 s without both
 neoverse-n1, a processor that servers have.
 """
 
+THREADS: Mapping[str, str] = {"EMBEDDING_THREADS": "1"}
+"""Cells are tested while others are built, and threads that wait for each other by spinning, as
+llama.cpp's do, are many times slower on busy processors. One thread gives the same vectors."""
+
 LAST_LINES = 20
 """How many lines of a failed container's log its error shows."""
 
@@ -197,7 +201,7 @@ def _container(client: DockerClient, subject: Subject, run_id: str) -> Iterator[
         platform=cell.platform,
         run=run_id,
         mounts=mounts,
-        environment=EMULATION.get(cell.platform) if cell.emulated else None,
+        environment={**THREADS, **(EMULATION.get(cell.platform, {}) if cell.emulated else {})},
     ) as container:
         try:
             yield container

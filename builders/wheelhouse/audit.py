@@ -44,7 +44,10 @@ RECORD = re.compile(rb"GNU (?:C|C\+\+)\d+ [\d.]+ (?P<flags>[\x20-\x7e]+)")
 
 _TUNED = re.compile(r"-m(?:arch|cpu|tune)=native|--param=l[12]-cache|-mcpu=|-mtune=(?!generic)")
 _ARCHITECTURE = re.compile(r"-march=(\S+)")
-_EXTENSION = re.compile(r"-m(?:sse3|ssse3|sse4|avx|fma|f16c|bmi|amx|popcnt|lzcnt)\S*")
+_EXTENSION = re.compile(
+    r"-m(?:adx|aes|amx|avx|bmi|f16c|fma|gfni|lzcnt|movbe|pclmul|popcnt|sha|sse3|sse4|ssse3|vaes"
+    r"|vpclmul)\S*"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,11 +90,13 @@ def _built(
 def _add(project: Project, path: Path) -> Wheel:
     """Put a built wheel into the store, where locked ones are, and tell what it holds."""
     sha256, size = sha256_of(path), path.stat().st_size
-    if project.store.find(sha256, size) is None:
-        partial = project.store.partial(sha256)
-        partial.unlink(missing_ok=True)
-        link_or_copy(path, partial)
-        project.store.add(sha256, partial)
+    # Cells that are worked on at the same time share a wheel.
+    with project.store.exclusive(f"built-{sha256}"):
+        if project.store.find(sha256, size) is None:
+            partial = project.store.partial(sha256)
+            partial.unlink(missing_ok=True)
+            link_or_copy(path, partial)
+            project.store.add(sha256, partial)
     name, version = wheel_file.distribution(path.name)
     return Wheel(
         name=name,

@@ -99,6 +99,6 @@ def read(backend: Path, name: str) -> WheelRecipe:
             where=str(path),
             remedy="restore it from git, or require a version that has wheels",
         ) from error
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise LockError(f"malformed: {error}", where=str(path), remedy="correct it") from error
     return WheelRecipe(name=name, directory=directory, document=document)

@@ -30,6 +30,9 @@ TIME_LIMIT = 3 * 3600.0
 COMPILED = re.compile(r"#\d+ [\d.]+ \[(?P<done>\d+)/(?P<total>\d+)\] ")
 """How ninja, inside BuildKit, tells how far it is: `#12 33.9 [107/327] /usr/bin/…`."""
 
+PRINTED = re.compile(r"#\d+ [\d.]+ (?P<text>.*\S.*)")
+"""What a program inside BuildKit printed."""
+
 
 def built(
     project: Project,
@@ -104,8 +107,7 @@ def compile_wheel(
     except ProcessError as error:
         raise BuildError(error.problem, where=build.name, remedy=error.remedy) from error
     if completed.returncode != 0:
-        lines = [line for line in completed.stderr.splitlines() if line.strip()][-LAST_LINES:]
-        tail = "\n".join(f"  | {line}" for line in lines)
+        tail = "\n".join(f"  | {line}" for line in _last_lines(completed.stderr))
         raise BuildError(
             f"the wheel stage failed:\n{tail}",
             where=build.name,
@@ -154,6 +156,16 @@ def command(
     for name, location in sorted(contexts.items()):
         words += ["--build-context", f"{name}={location}"]
     return (*words, str(build.recipe.directory))
+
+
+def _last_lines(output: str) -> tuple[str, ...]:
+    """Return what the compilers printed last, and how BuildKit ended.
+
+    BuildKit itself repeats only a few of those lines, and the Dockerfile's instruction.
+    """
+    lines = [line for line in output.splitlines() if line.strip()]
+    printed = [found["text"] for line in lines if (found := PRINTED.fullmatch(line))]
+    return (*printed[-LAST_LINES:], *lines[-1 if printed else -LAST_LINES :])
 
 
 def _only_wheel(directory: Path, build: WheelBuild) -> Path:

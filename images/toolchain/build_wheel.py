@@ -129,6 +129,8 @@ def cross_environment(architecture: str, work: Path, source: Path, site: Path) -
             f"-ffile-prefix-map={source}=/source",
             # The flags of every file stay in the library, where the audit reads them.
             "-frecord-gcc-switches",
+            # Warnings are their author's business, and BuildKit cuts a long log off.
+            "-w",
         )
     )
     return {
@@ -158,10 +160,15 @@ def settings(given: dict[str, Any], places: dict[str, str]) -> dict[str, str | l
 def placed(value: str | list[str], places: dict[str, str]) -> str | list[str]:
     """Put the places' paths into a setting."""
     if isinstance(value, list):
-        return [str(placed(each, places)) for each in value]
+        return [with_paths(each, places) for each in value]
+    return with_paths(value, places)
+
+
+def with_paths(text: str, places: dict[str, str]) -> str:
+    """Put the places' paths where a text has their names in braces."""
     for name, path in places.items():
-        value = value.replace(f"{{{name}}}", path)
-    return value
+        text = text.replace(f"{{{name}}}", path)
+    return text
 
 
 def build(source: Path, out: Path, config: dict[str, str | list[str]]) -> Path:

@@ -61,7 +61,7 @@ def test_environment_is_not_the_users(embedding: Embedding) -> None:
         embedding, {"HOME": "/h", "PATH": "/p", "EMBEDDING_THREADS": "7", "PYTHONPATH": "/mine"}
     )
     assert environment["PATH"] == "/p"
-    assert "EMBEDDING_THREADS" not in environment
+    assert environment["EMBEDDING_THREADS"] == "1"
     assert environment["PYTHONPATH"] == f"{embedding.service}:{embedding.backend}"
     assert environment["EMBEDDING_MODEL_DIR"] == str(embedding.model)
 

@@ -44,6 +44,7 @@ def test_a_vector_space_is_the_same_everywhere_and_always(model: Model) -> None:
         {"tokenizer": DIGEST},
         {"pooling": "cls"},
         {"normalize": False},
+        {"dense_layers": True},
         {"dimension": 512},
         {"default_prompt": "query"},
         {"prompts": {}},
@@ -75,7 +76,7 @@ def test_what_does_not(model: Model, change: dict[str, object]) -> None:
 def test_every_field_of_a_model_is_in_its_space_or_known_not_to_be() -> None:
     inside = {
         *("weights", "tokenizer", "pooling", "normalize"),
-        *("dimension", "prompts", "default_prompt"),
+        *("dense_layers", "dimension", "prompts", "default_prompt"),
     }
     outside = {"source", "licence", "max_tokens", "precision"}
     assert inside | outside == set(Model.model_fields)
@@ -123,3 +124,11 @@ def test_a_recipe_has_the_same_bytes_whatever_the_order_of_its_tables(model: Mod
         recipe("m", turned, file_format="onnx", files=dict(reversed(files.items()))).to_json(),
     }
     assert len(texts) == 1
+
+
+def test_dense_layers_are_only_written_where_they_are_claimed(model: Model) -> None:
+    """Every model.json without them keeps its bytes, and so its digest."""
+    claimed = model.model_copy(update={"dense_layers": True})
+    text = recipe("m", claimed, file_format="gguf", files={}).to_json()
+    assert json.loads(text)["dense_layers"] is True
+    assert "dense_layers" not in recipe("m", model, file_format="gguf", files={}).to_json()

@@ -1,0 +1,122 @@
+"""The set of wheels of a backend: those of its lock, and those that were built."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from builders.engine import Engine
+from builders.files import sha256_of
+from builders.lock import wheels as wheel_lock
+from builders.project import Project
+from builders.store import Store
+from builders.wheelhouse import build, gather
+from builders.wheelhouse.gather import Toolchain
+from builders.wheelhouse.wheels import Wheels
+from tests.unit.wheel_builds import AMD64, checkout, source, toolchain, wheel, write_lock
+
+BUILT = "pkg-1.0-py3-none-manylinux_2_34_x86_64.whl"
+
+
+def _no_engine() -> Engine:
+    pytest.fail("an engine was asked for")
+
+
+COMPILERS = Toolchain(lock=toolchain(), engine=_no_engine)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A checkout whose wheel was built before, and which locks another one."""
+    made = checkout(tmp_path)
+    other = made.store.partial(wheel("idna").sha256)
+    other.write_bytes(b"wheel")
+    assert made.store.add(wheel("idna").sha256, other) is not None
+    lock = write_lock(made.images / "pkg", source(), wheel("idna"), platform=AMD64)
+    lock.path.with_name(wheel_lock.CONTENTS).write_text(wheel_lock.format_contents([lock]))
+    (planned,) = build.planned(made, "pkg", AMD64, COMPILERS.lock)
+    made.store.derived(build.KIND, planned.key, write_wheel)
+    return made
+
+
+def write_wheel(directory: Path) -> None:
+    with zipfile.ZipFile(directory / BUILT, "w") as archive:
+        archive.writestr("pkg/__init__.py", "")
+        archive.writestr("pkg/lib/libcore.so", b"x" * 1_000_000)
+        archive.writestr("pkg-1.0.dist-info/METADATA", "Name: pkg\nVersion: 1.0\n")
+        archive.writestr("pkg-1.0.dist-info/RECORD", "")
+
+
+def gathered(project: Project) -> Wheels:
+    return gather.wheels_of(project, "pkg", AMD64, COMPILERS, note=print)
+
+
+def test_locked_and_built_wheels_are_side_by_side(project: Project) -> None:
+    found = gathered(project)
+
+    assert found.versions == {"idna": "1.0", "pkg": "1.0"}
+    assert {path.name for path in found.directory.iterdir()} == {"idna-1.0-py3-none-any.whl", BUILT}
+    assert found.built == {BUILT: sha256_of(found.directory / BUILT)}
+    assert found.promised == {"pkg": ("pkg/lib/libcore.so",)}
+    assert found.lock == wheel_lock.read(project.images / "pkg", AMD64).digest
+    assert found.drift == ()
+
+
+def test_a_wheel_of_drifted_compilers_has_their_drift(project: Project) -> None:
+    lock = replace(toolchain(), drift=("gcc-12 1 -> 2",))
+    drifted = Toolchain(lock=lock, engine=_no_engine)
+    found = gather.wheels_of(project, "pkg", AMD64, drifted, note=print)
+    assert found.drift == ("gcc-12 1 -> 2",)
+
+
+def test_wheels_only_have_no_drift(project: Project) -> None:
+    lock = write_lock(project.images / "other", wheel("idna"), platform=AMD64)
+    lock.path.with_name(wheel_lock.CONTENTS).write_text(wheel_lock.format_contents([lock]))
+
+    found = gather.wheels_of(project, "other", AMD64, COMPILERS, note=print)
+
+    assert (found.digest, found.built, found.promised) == (lock.digest, {}, {})
+
+
+def test_a_built_wheel_that_was_damaged_in_the_store_is_put_there_again(project: Project) -> None:
+    (sha256,) = gathered(project).built.values()
+    stored = project.store.path(sha256)
+    stored.unlink()
+    stored.write_bytes(b"half")
+
+    found = gathered(project)
+
+    assert sha256_of(found.directory / BUILT) == sha256
+
+
+def test_cells_gather_the_same_wheel_at_the_same_time(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them have seen that the store lacks it, before one adds it."""
+    together = threading.Barrier(4)
+    add = Store.add
+
+    def late(store: Store, sha256: str, file: Path) -> Path | None:
+        with contextlib.suppress(threading.BrokenBarrierError):  # they may come one by one
+            together.wait(0.3)
+        return add(store, sha256, file)
+
+    monkeypatch.setattr(Store, "add", late)
+    found: list[str] = []
+
+    def cell() -> None:
+        found.extend(gathered(project).built.values())
+
+    threads = [threading.Thread(target=cell) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 4
+    assert len(set(found)) == 1
