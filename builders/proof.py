@@ -34,7 +34,7 @@ from builders.vectors import Vectors
 from builders.verdict import Environment, Inputs, Subject, Verdict
 from builders.wheelhouse.wheels import Wheels
 
-COMMAND_SECONDS = {"native": 60, "emulated": 300}
+COMMAND_SECONDS = {"native": 180, "emulated": 600}
 """How long one command of the smoke tests may take in the container."""
 
 

@@ -62,8 +62,8 @@ class Patience:
     batch_size: int
 
 
-NATIVE = Patience(ready=60, suite=300, vectors=300, stop=15, batch_size=32)
-EMULATED = Patience(ready=300, suite=900, vectors=600, stop=60, batch_size=8)
+NATIVE = Patience(ready=180, suite=900, vectors=600, stop=15, batch_size=32)
+EMULATED = Patience(ready=600, suite=1800, vectors=1200, stop=60, batch_size=8)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,7 @@ def audit(
         _promised(libraries, promised),
         _needed(libraries),
         _search_paths(libraries),
-        _paths(members, (*builder_paths, *STAGE_PATHS)),
+        _paths(members, libraries, builder_paths),
         _flags(libraries, promised, platform),
     )
 
@@ -219,12 +219,17 @@ def _search_paths(libraries: Mapping[str, _Library]) -> Check:
     return from_findings("wheel-search-paths", findings)
 
 
-def _paths(members: Mapping[str, bytes], places: Sequence[str]) -> Check:
-    """Check that nothing names a directory of the machine that built it."""
+def _paths(
+    members: Mapping[str, bytes], libraries: Mapping[str, _Library], places: Sequence[str]
+) -> Check:
+    """Check that nothing names a directory of the machine that built it, no library the stage's.
+
+    (A text may speak of /tmp.)
+    """
     findings = (
         f"{name} names {place}"
         for name, content in members.items()
-        for place in places
+        for place in (*places, *(STAGE_PATHS if name in libraries else ()))
         if place.encode() in content
     )
     return from_findings("wheel-paths", findings)

@@ -93,7 +93,12 @@ def judged(checkout: Checkout) -> Judged:
     locks = checkout.root / "images" / "misfit" / "locks"
     shutil.copy(locks / "linux-arm64.txt", locks / "linux-amd64.txt")
     return Judged(
-        checkout=checkout, output=checkout.build(*AMD64, status=CellsFailedError.exit_code)
+        checkout=checkout,
+        output=checkout.build(
+            *AMD64,
+            *(word for name in (*WRONG, "misfit") for word in ("--backend", name)),
+            status=CellsFailedError.exit_code,
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -19,7 +20,11 @@ from builders.paths import ROOT
 from builders.store import cache_directory
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
-IMAGE = "equivec/onnxruntime-fixture-768"
+BACKENDS = ("llama-cpp", "onnxruntime")
+
+
+def image(backend: str) -> str:
+    return f"equivec/{backend}-fixture-768"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +82,18 @@ def run(checkout: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def verdicts(run: Run) -> Mapping[str, verdict.Verdict]:
+def verdicts(run: Run) -> Mapping[tuple[str, str], verdict.Verdict]:
+    """Every verdict, by backend and platform."""
     found = [verdict.read(path) for path in (run.checkout / "dist" / "verdicts").iterdir()]
-    return {judged.subject.platform: judged for judged in found}
+    return {(judged.backend, judged.subject.platform): judged for judged in found}
 
 
 def test_the_readme_shows_two_commands_of_one_line() -> None:
     assert [command.rpartition("-s ")[2] for command in commands()] == ["build-matrix", "tests"]
 
 
-def test_both_platforms_pass_every_check(verdicts: Mapping[str, verdict.Verdict]) -> None:
-    assert sorted(verdicts) == list(PLATFORMS)
+def test_every_cell_passes_every_check(verdicts: Mapping[tuple[str, str], verdict.Verdict]) -> None:
+    assert sorted(verdicts) == list(itertools.product(BACKENDS, PLATFORMS))
     for judged in verdicts.values():
         assert judged.passed
         assert judged.failures == ()
@@ -102,10 +108,10 @@ def test_both_platforms_pass_every_check(verdicts: Mapping[str, verdict.Verdict]
 
 
 def test_the_foreign_platform_is_called_emulated(
-    run: Run, verdicts: Mapping[str, verdict.Verdict]
+    run: Run, verdicts: Mapping[tuple[str, str], verdict.Verdict]
 ) -> None:
     native = engine.find(cache_directory(), note=print).native
-    for platform, judged in verdicts.items():
+    for (_, platform), judged in verdicts.items():
         expected = "native" if platform == native else "emulated"
         assert judged.environment.execution == expected
         row = next(line for line in run.output.splitlines() if judged.subject.digest[7:19] in line)
@@ -114,7 +120,7 @@ def test_the_foreign_platform_is_called_emulated(
 
 
 def test_parity_is_within_the_limits_and_measured(
-    verdicts: Mapping[str, verdict.Verdict],
+    verdicts: Mapping[tuple[str, str], verdict.Verdict],
 ) -> None:
     for judged in verdicts.values():
         figures = {check.name: check for check in judged.checks}
@@ -125,38 +131,40 @@ def test_parity_is_within_the_limits_and_measured(
 
 
 def test_what_was_tested_is_what_is_published(
-    run: Run, verdicts: Mapping[str, verdict.Verdict]
+    run: Run, verdicts: Mapping[tuple[str, str], verdict.Verdict]
 ) -> None:
     images = run.checkout / "dist" / "images"
-    (entry,) = json.loads((images / "index.json").read_bytes())["manifests"]
-    index = json.loads((images / "blobs" / "sha256" / entry["digest"][7:]).read_bytes())
-    published = {
-        f"{manifest['platform']['os']}/{manifest['platform']['architecture']}": manifest["digest"]
-        for manifest in index["manifests"]
-    }
-
-    assert published == {name: judged.subject.digest for name, judged in verdicts.items()}
-    for platform, digest in published.items():
-        assert publication.published_digest(images, IMAGE, platform) == digest
+    entries = json.loads((images / "index.json").read_bytes())["manifests"]
+    assert len(entries) == len(BACKENDS)
+    digests = {judged.subject.digest for judged in verdicts.values()}
+    for entry in entries:
+        index = json.loads((images / "blobs" / "sha256" / entry["digest"][7:]).read_bytes())
+        platforms = [manifest["platform"]["architecture"] for manifest in index["manifests"]]
+        assert sorted(platforms) == ["amd64", "arm64"]
+        assert {manifest["digest"] for manifest in index["manifests"]} <= digests
+    for (backend, platform), judged in verdicts.items():
+        digest = judged.subject.digest
+        assert publication.published_digest(images, image(backend), platform) == digest
         manifest = json.loads((images / "blobs" / "sha256" / digest[7:]).read_bytes())
-        assert manifest["config"]["digest"] == verdicts[platform].subject.config_digest
+        assert manifest["config"]["digest"] == judged.subject.config_digest
 
 
 def test_the_engine_has_the_images_under_readable_names(
-    verdicts: Mapping[str, verdict.Verdict],
+    verdicts: Mapping[tuple[str, str], verdict.Verdict],
 ) -> None:
     used = engine.find(cache_directory(), note=print)
     with connection.connect(used.environment) as client:
-        for platform, judged in verdicts.items():
-            named = client.images.get(f"{IMAGE}:{platform.replace('/', '-')}")
+        for (backend, platform), judged in verdicts.items():
+            named = client.images.get(f"{image(backend)}:{platform.replace('/', '-')}")
             assert named.id == judged.subject.digest
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_images_share_no_more_than_they_should(
-    verdicts: Mapping[str, verdict.Verdict],
+    verdicts: Mapping[tuple[str, str], verdict.Verdict], backend: str
 ) -> None:
     """Layers of service, backend and model are the same on both platforms; the others are not."""
-    amd64, arm64 = (verdicts[platform].subject.diff_ids for platform in PLATFORMS)
+    amd64, arm64 = (verdicts[backend, platform].subject.diff_ids for platform in PLATFORMS)
     root, byte_code, wheels, *rest = zip(amd64, arm64, strict=True)
 
     assert len(rest) == 3
@@ -164,6 +172,46 @@ def test_the_images_share_no_more_than_they_should(
     assert byte_code[0] != byte_code[1]
     assert wheels[0] != wheels[1]
     assert all(one == other for one, other in rest)
+
+
+def test_backends_share_what_they_can(
+    verdicts: Mapping[tuple[str, str], verdict.Verdict],
+) -> None:
+    """Root file system, byte code and service."""
+    one, other = (verdicts[backend, PLATFORMS[0]].subject.diff_ids for backend in BACKENDS)
+    assert [a == b for a, b in zip(one, other, strict=True)] == [
+        *(True, True),  # root file system, byte code
+        False,  # wheels
+        True,  # service
+        *(False, False),  # backend, model
+    ]
+
+
+def test_another_library_gives_the_same_vectors(
+    verdicts: Mapping[tuple[str, str], verdict.Verdict],
+) -> None:
+    """llama.cpp's float32 vectors are onnxruntime's, by the gate of one and the same library."""
+    for platform in PLATFORMS:
+        figures = {check.name: check for check in verdicts["llama-cpp", platform].checks}
+        for name, limit in (("max-abs-difference", 1e-5), ("distance", 1e-4)):
+            check = figures[f"cross-backend:onnxruntime:{name}"]
+            assert check.passed
+            assert check.limit == limit
+            assert isinstance(check.figure, float)
+            assert 0 < check.figure <= limit
+
+
+def test_the_wheel_that_was_built_is_in_the_verdict(
+    verdicts: Mapping[tuple[str, str], verdict.Verdict],
+) -> None:
+    for (backend, platform), judged in verdicts.items():
+        machine = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}[platform]
+        names = list(judged.inputs.built_wheels)
+        if backend == "llama-cpp":
+            assert [name.endswith(f"{machine}.whl") for name in names] == [True]
+            assert "smoke:promised-libraries" in {check.name for check in judged.checks}
+        else:
+            assert names == []
 
 
 def test_a_second_run_does_nothing_and_says_so(run: Run) -> None:
@@ -181,7 +229,7 @@ def test_a_second_run_does_nothing_and_says_so(run: Run) -> None:
     )
 
     assert completed.returncode == 0, completed.stderr
-    assert "2 unchanged" in completed.stdout
+    assert "4 unchanged" in completed.stdout
     assert "smoke" not in completed.stdout
     after = (run.checkout / "dist" / "images" / "blobs" / "sha256").iterdir()
     assert all(before[path] == path.stat().st_mtime_ns for path in after)

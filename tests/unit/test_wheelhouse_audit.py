@@ -229,6 +229,13 @@ def test_a_library_that_looks_elsewhere_fails(path: str, shown: str, tmp_path: P
     }
 
 
+def test_a_library_that_looks_elsewhere_the_old_way_fails(tmp_path: Path) -> None:
+    members = sound() | {CORE: elf_file(rpath="/opt/lib") + PLAIN[AMD64].encode() + b"\0"}
+    assert failures(tmp_path, members) == {
+        "wheel-search-paths": (f"{CORE} looks for libraries in /opt/lib",)
+    }
+
+
 @pytest.mark.parametrize(
     "place",
     [*BUILDERS, "/build/", "/tmp/"],  # noqa: S108 (named, not used)

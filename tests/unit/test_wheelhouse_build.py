@@ -117,6 +117,8 @@ def test_the_key_does_not_change_with_what_is_not_used(project: Project) -> None
     (project.images / "toolchain" / "test-packages.txt").touch()
     write_lock(project.images / "pkg" / "wheels" / "pkg", platform=ARM64)
     assert planned(project).key == plain
+    # What builds it is the build platform's, whatever it is built for.
+    assert planned(project, platform=ARM64).requirements == planned(project).requirements
 
 
 def test_a_wheel_is_built_when_it_is_kept(project: Project) -> None:
