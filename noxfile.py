@@ -72,6 +72,12 @@ def plan(session: nox.Session) -> None:
     orchestrate(session, "plan")
 
 
+@session(name="preflight")
+def preflight(session: nox.Session) -> None:
+    """Tell which cells, or packages on a platform, cannot exist, and why."""
+    orchestrate(session, "preflight")
+
+
 @session(name="lock")
 def lock(session: nox.Session) -> None:
     """Resolve the exact inputs anew and write the locks."""

@@ -18,6 +18,7 @@ INTERRUPTED = 130
 COMMANDS: Mapping[str, str] = {
     "build-matrix": "build, prove and publish the images of the selected cells",
     "plan": "print every cell of the matrix, the left-out ones with the reason",
+    "preflight": "tell which cells, or packages on a platform, cannot exist, and why",
     "lock": "resolve the exact inputs anew and write the locks",
     "smoke": "prove the selected cells' images again, without publishing them",
     "rebuild": "build the selected cells from nothing, elsewhere, and compare bit for bit",

@@ -23,8 +23,6 @@ from builders import outcome as outcomes
 from builders.engine import Engine, connection, containers, run_mark
 from builders.engine import images as engine_images
 from builders.errors import EngineError, EquivecError, PreflightError, PublicationError
-from builders.lock import debian as debian_lock
-from builders.lock import wheels as wheel_lock
 from builders.once import Once
 from builders.outcome import Outcome
 from builders.plan import Cell
@@ -34,7 +32,6 @@ from builders.report import Reporter
 from builders.stages import Options, Shared
 from builders.store import roomy
 from builders.vectors import Vectors
-from builders.wheelhouse import recipe as recipes
 
 _POLL_SECONDS = 0.2
 
@@ -148,22 +145,10 @@ def publish(project: Project, finished: Finished) -> None:
 
 def _preflight(project: Project, cell: Cell, reporter: Reporter) -> PreflightError | None:
     """Return why a cell cannot exist, from its locks alone; None if it can."""
-    backend = project.images / cell.backend
-    libraries = (
-        debian_lock.read(project.images / "base", cell.platform).libraries
-        if cell.kind == "image"
-        else None
-    )
-    lock = wheel_lock.read(backend, cell.platform)
-    reasons = preflight.reasons(
-        preflight.read_requirements(backend / "requirements.in"),
-        lock,
-        libraries,
-        recipes.names(backend),
-    )
-    if reasons:
-        return PreflightError("; ".join(reasons), where=cell.id)
-    for line in preflight.situation(lock):
+    answer = preflight.judge(project.images, cell.backend, cell.platform)
+    if not answer.possible:
+        return PreflightError("; ".join(answer.reasons), where=cell.id)
+    for line in answer.how:
         reporter.note(cell.id, line)
     return None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -11,12 +13,92 @@ from packaging.utils import canonicalize_name
 from builders import list_file
 from builders.errors import LockError
 from builders.formats.elf import version_key
+from builders.lock import debian as debian_lock
 from builders.lock import wheel_tags
+from builders.lock import wheels as wheel_lock
 from builders.lock.debian import Libraries
 from builders.lock.wheels import Source, Wheel, WheelLock
+from builders.plan import Cell, Plan
+from builders.wheelhouse import recipe
 
 FORMATS = {"linux": "elf", "darwin": "mach-o"}
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+SYSTEMS = {"elf": "Linux", "mach-o": "macOS", "pe": "Windows"}
+"""Whose machine code a file format holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Whether something can exist on a platform.
+
+    Attributes:
+        reasons: Why it cannot; none if it can.
+        how: What people should know of how it can, where that is not as usual.
+    """
+
+    reasons: tuple[str, ...]
+    how: tuple[str, ...]
+
+    @property
+    def possible(self) -> bool:
+        """Whether it can exist."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellAnswer(Answer):
+    """Whether a cell can exist, and if not, whether its locks or matrix.yaml say so."""
+
+    cell: Cell
+
+    @property
+    def status(self) -> Literal["possible", "refused", "left out"]:
+        """`refused` by its locks, or `left out` by matrix.yaml; else `possible`."""
+        if self.cell.runner is None:
+            return "left out"
+        return "possible" if self.possible else "refused"
+
+
+def selected(images: Path, planned: Plan) -> tuple[CellAnswer, ...]:
+    """Tell of each selected cell whether it can exist, on whatever machine.
+
+    Raises:
+        LockError: A lock or the requirements are missing or malformed.
+    """
+    return tuple(_cell_answer(images, cell) for cell in planned.cells if cell.selected)
+
+
+def judge(images: Path, backend: str, platform: str) -> Answer:
+    """Tell whether a backend can exist on a platform, whatever the model.
+
+    Args:
+        images: The folder that has one folder per backend, and `base`.
+        backend: The backend's name.
+        platform: Such as `linux/arm64`.
+
+    Raises:
+        LockError: A lock or the requirements are missing or malformed.
+    """
+    directory = images / backend
+    lock = wheel_lock.read(directory, platform)
+    found = reasons(
+        read_requirements(directory / "requirements.in"),
+        lock,
+        libraries(images, platform),
+        recipe.names(directory),
+    )
+    return Answer(reasons=found, how=() if found else situation(lock))
+
+
+def libraries(images: Path, platform: str) -> Libraries | None:
+    """Return what the base image's C and C++ libraries define; None for a host's own.
+
+    Raises:
+        LockError: The base's lock is missing or malformed.
+    """
+    if not platform.startswith("linux/"):
+        return None
+    return debian_lock.read(images / "base", platform).libraries
 
 
 def reasons(
@@ -39,9 +121,7 @@ def reasons(
         return (f"no wheels for {lock.platform}: {lock.no_solution}",)
     found = [*_unmet(requirements, lock)]
     for wheel in lock.wheels:
-        found += _foreign(wheel, lock.platform)
-        if libraries is not None:
-            found += _too_new(wheel, libraries)
+        found += wheel_reasons(wheel, lock.platform, libraries)
     for source in lock.sources:
         if source.name not in recipes:
             # The lock is in images/<backend>/locks.
@@ -51,6 +131,18 @@ def reasons(
                 f" ({place} is missing)"
             )
     return tuple(found)
+
+
+def wheel_reasons(wheel: Wheel, platform: str, libraries: Libraries | None) -> tuple[str, ...]:
+    """Return why what a wheel holds cannot serve a platform; nothing if it can.
+
+    Args:
+        wheel: What was found when it was opened.
+        platform: Such as `linux/arm64`.
+        libraries: As for `reasons`.
+    """
+    newer = () if libraries is None else _too_new(wheel, libraries)
+    return (*_foreign(wheel, platform), *newer)
 
 
 def situation(lock: WheelLock) -> tuple[str, ...]:
@@ -86,6 +178,13 @@ def read_requirements(path: Path) -> tuple[Requirement, ...]:
     return tuple(found)
 
 
+def _cell_answer(images: Path, cell: Cell) -> CellAnswer:
+    if cell.runner is None:
+        return CellAnswer(cell=cell, reasons=(cell.left_out or "",), how=())
+    answer = judge(images, cell.backend, cell.platform)
+    return CellAnswer(cell=cell, reasons=answer.reasons, how=answer.how)
+
+
 def _unmet(requirements: Iterable[Requirement], lock: WheelLock) -> Iterator[str]:
     """Name the requirements that no locked wheel meets."""
     versions = {one.name: one.version for one in lock.locked}
@@ -119,8 +218,15 @@ def _foreign(wheel: Wheel, platform: str) -> Iterator[str]:
     """
     system, _, machine = platform.partition("/")
     own = f"{FORMATS[system]} {machine}"
-    if wheel.contents.binaries and own not in wheel.contents.binaries:
-        yield f"{wheel.file} holds {', '.join(wheel.contents.binaries)}, not {own}"
+    kinds = wheel.contents.binaries
+    if not kinds or own in kinds:
+        return
+    held, needed = ", ".join(kinds), own
+    systems = sorted({SYSTEMS[kind.partition(" ")[0]] for kind in kinds})
+    its = SYSTEMS[FORMATS[system]]
+    if systems != [its]:
+        held, needed = f"{' and '.join(systems)} binaries ({held})", f"{its}'s ({own})"
+    yield f"{wheel.file} holds {held}, not {needed}"
 
 
 def _too_new(wheel: Wheel, libraries: Libraries) -> Iterator[str]:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
+from builders.commands import preflight as command
 from builders.errors import LockError
 from builders.formats.wheel import Contents
 from builders.lock.debian import Libraries
-from builders.lock.wheels import Source, Wheel, WheelLock
-from builders.preflight import read_requirements, reasons, situation
+from builders.lock.wheels import (
+    Source,
+    Wheel,
+    WheelLock,
+    format_contents,
+    format_requirements,
+    lock_path,
+)
+from builders.paths import ROOT
+from builders.plan import Cell, Plan
+from builders.preflight import Answer, judge, read_requirements, reasons, selected, situation
 
 BOOKWORM = Libraries(glibc="2.36", glibcxx="3.4.30")
 
@@ -69,10 +82,26 @@ def test_wheels_that_fit(platform: str, binaries: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("platform", "binaries", "said"),
     [
-        ("linux/arm64", ("mach-o arm64",), "holds mach-o arm64, not elf arm64"),
-        ("linux/arm64", ("elf amd64",), "holds elf amd64, not elf arm64"),
-        ("linux/amd64", ("pe amd64",), "holds pe amd64, not elf amd64"),
-        ("darwin/arm64", ("mach-o amd64",), "holds mach-o amd64, not mach-o arm64"),
+        (
+            "linux/arm64",
+            ("mach-o arm64",),
+            "holds macOS binaries (mach-o arm64), not Linux's (elf arm64)",
+        ),
+        (
+            "linux/arm64",
+            ("elf amd64",),
+            "holds elf amd64, not elf arm64",
+        ),
+        (
+            "linux/amd64",
+            ("pe amd64",),
+            "holds Windows binaries (pe amd64), not Linux's (elf amd64)",
+        ),
+        (
+            "darwin/arm64",
+            ("mach-o amd64",),
+            "holds mach-o amd64, not mach-o arm64",
+        ),
     ],
 )
 def test_machine_code_of_another_platform(
@@ -211,3 +240,103 @@ def test_a_malformed_requirement_is_named(tmp_path: Path) -> None:
     with pytest.raises(LockError, match="not a requirement: -r other") as caught:
         read_requirements(path)
     assert caught.value.where == str(path)
+
+
+def locked_backend(images: Path, platform: str, *locked: Wheel | Source) -> None:
+    """Write a backend's folder: it requires x, and these are locked."""
+    directory = images / "some"
+    (directory / "locks").mkdir(parents=True)
+    (directory / "requirements.in").write_text("x\n")
+    made = lock(*locked, platform=platform)
+    lock_path(directory, platform).write_text(format_requirements(made))
+    (directory / "locks" / "wheels.json").write_text(format_contents([made]))
+
+
+def test_a_backend_is_judged_by_its_folder(tmp_path: Path) -> None:
+    locked_backend(tmp_path, "darwin/arm64", wheel("mach-o arm64"))
+    assert judge(tmp_path, "some", "darwin/arm64") == Answer(reasons=(), how=())
+    with pytest.raises(LockError, match="some has no lock for linux/arm64"):
+        judge(tmp_path, "some", "linux/arm64")
+
+
+def test_a_backend_for_linux_is_held_against_the_base_s_libraries(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "images" / "base", tmp_path / "base")
+    locked_backend(tmp_path, "linux/arm64", wheel("elf arm64", glibc="2.38"))
+    answer = judge(tmp_path, "some", "linux/arm64")
+    assert answer.reasons == (
+        "x-1.0-py3-none-any.whl asks for GLIBC_2.38, and the image has GLIBC_2.36",
+    )
+    assert not answer.possible
+
+
+def test_how_is_told_of_what_is_possible_only(tmp_path: Path) -> None:
+    locked_backend(tmp_path, "darwin/arm64", wheel("mach-o arm64"), source())
+    assert judge(tmp_path, "some", "darwin/arm64").how == ()  # there is no recipe
+    recipe = tmp_path / "some" / "wheels" / "llama-cpp-python" / "recipe.toml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("")
+    assert judge(tmp_path, "some", "darwin/arm64") == Answer(
+        reasons=(),
+        how=("llama-cpp-python 0.3.36: no wheel for any platform; built from source on this host",),
+    )
+
+
+def cell(platform: str, *, is_selected: bool = True, left_out: str | None = None) -> Cell:
+    return Cell(
+        id=f"some-m-{platform.replace('/', '-')}",
+        backend="some",
+        model="m",
+        platform=platform,
+        kind="host",
+        image="equivec/some-m",
+        format="onnx",
+        runner=None if left_out else platform,
+        native=True,
+        selected=is_selected,
+        left_out=left_out,
+    )
+
+
+def test_every_selected_cell_has_an_answer(tmp_path: Path) -> None:
+    locked_backend(tmp_path, "darwin/arm64", wheel("pe amd64"))
+    cells = (
+        cell("darwin/arm64"),
+        cell("linux/amd64", is_selected=False),  # its lock, which is missing, is not read
+        cell("linux/arm64", left_out="no common format"),
+    )
+    refused, left_out = selected(tmp_path, Plan(host="linux/amd64", cells=cells))
+    assert (refused.status, left_out.status) == ("refused", "left out")
+    (reason,) = refused.reasons
+    assert reason.startswith("x-1.0-py3-none-any.whl holds Windows binaries (pe amd64)")
+    assert left_out.reasons == ("no common format",)
+
+
+@pytest.mark.parametrize(("binary", "code"), [("elf", 0), ("pe", 13)])
+def test_the_exit_status_tells_whether_a_cell_is_refused(
+    binary: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(ROOT / "images" / "base", images / "base")
+    locked_backend(images, "linux/amd64", wheel(f"{binary} amd64"))
+    (images / "some").rename(images / "onnxruntime")
+    shutil.copy(ROOT / "matrix.yaml", tmp_path)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    words = ["--only", "onnxruntime-fixture-768*-linux-amd64"]
+    assert command.run(parser.parse_args([*words, "--json"])) == code
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema_version"] == 1
+    first, *others = document["cells"]
+    assert first["id"] == "onnxruntime-fixture-768-linux-amd64"
+    assert first["status"] == ("refused" if code else "possible")
+    assert bool(first["reasons"]) == bool(code)
+    # What matrix.yaml itself leaves out is told, and refuses nothing.
+    assert {one["status"] for one in others} == {"left out"}
+    assert command.run(parser.parse_args(words)) == code
+    printed = capsys.readouterr().out
+    assert f"{int(code == 0)} of {len(document['cells'])} cells are possible" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import ArchiveError, BuildError
-from builders.wheelhouse.audit import audit, promised_libraries, refuse_unfit
+from builders.wheelhouse.audit import STAGE_PATHS, audit, promised_libraries, refuse_unfit
 from builders.wheelhouse.recipe import Document
 from tests.unit.elf_samples import elf_file
 
@@ -237,14 +238,21 @@ def test_a_library_that_looks_elsewhere_the_old_way_fails(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "place",
-    [*BUILDERS, "/build/", "/tmp/"],  # noqa: S108 (named, not used)
+    ("member", "place"),
+    [
+        *itertools.product([CORE, "pkg/__init__.py"], BUILDERS),
+        *((CORE, place) for place in STAGE_PATHS),
+    ],
 )
-@pytest.mark.parametrize("member", [CORE, "pkg/__init__.py"])
-def test_a_path_of_where_it_was_built_fails(place: str, member: str, tmp_path: Path) -> None:
+def test_a_path_of_where_it_was_built_fails(member: str, place: str, tmp_path: Path) -> None:
     members = sound()
     members[member] += f"{place}x.c\0".encode()
     assert failures(tmp_path, members) == {"wheel-paths": (f"{member} names {place}",)}
+
+
+def test_a_text_may_speak_of_such_places(tmp_path: Path) -> None:
+    members = sound() | {"pkg/__init__.py": b"# for example /tmp/cache, or /build/here\n"}
+    assert failures(tmp_path, members) == {}
 
 
 def test_flags_that_are_not_recorded_fail(tmp_path: Path) -> None:

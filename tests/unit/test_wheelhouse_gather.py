@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builders.engine import Engine
+from builders.errors import BuildError
 from builders.files import sha256_of
 from builders.lock import wheels as wheel_lock
 from builders.project import Project
@@ -18,6 +19,7 @@ from builders.store import Store
 from builders.wheelhouse import build, gather
 from builders.wheelhouse.gather import Toolchain
 from builders.wheelhouse.wheels import Wheels
+from tests.unit.elf_samples import elf_file
 from tests.unit.wheel_builds import AMD64, checkout, source, toolchain, wheel, write_lock
 
 BUILT = "pkg-1.0-py3-none-manylinux_2_34_x86_64.whl"
@@ -44,10 +46,12 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
-def write_wheel(directory: Path) -> None:
+def write_wheel(directory: Path, flags: str = "-march=x86-64") -> None:
+    record = f"GNU C17 12.2.0 {flags} -O2\0".encode()
+    library = elf_file(machine="amd64", needed=["libc.so.6"], asks_for=["GLIBC_2.34"]) + record
     with zipfile.ZipFile(directory / BUILT, "w") as archive:
         archive.writestr("pkg/__init__.py", "")
-        archive.writestr("pkg/lib/libcore.so", b"x" * 1_000_000)
+        archive.writestr("pkg/lib/libcore.so", library + b"x" * 1_000_000)
         archive.writestr("pkg-1.0.dist-info/METADATA", "Name: pkg\nVersion: 1.0\n")
         archive.writestr("pkg-1.0.dist-info/RECORD", "")
 
@@ -72,6 +76,16 @@ def test_a_wheel_of_drifted_compilers_has_their_drift(project: Project) -> None:
     drifted = Toolchain(lock=lock, engine=_no_engine)
     found = gather.wheels_of(project, "pkg", AMD64, drifted, note=print)
     assert found.drift == ("gcc-12 1 -> 2",)
+
+
+def test_a_kept_wheel_is_held_to_todays_audit(project: Project) -> None:
+    """One that a laxer audit has let pass is refused, and goes into no image."""
+    (planned,) = build.planned(project, "pkg", AMD64, COMPILERS.lock)
+    project.store.rederived(
+        build.KIND, planned.key, lambda place: write_wheel(place, "-march=x86-64 -mavx2")
+    )
+    with pytest.raises(BuildError, match="-mavx2, which old processors lack"):
+        gathered(project)
 
 
 def test_wheels_only_have_no_drift(project: Project) -> None:
