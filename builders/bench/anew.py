@@ -49,12 +49,13 @@ class Workshop:
     reporter: Reporter
 
 
-def image_cells(project: Project) -> tuple[Cell, ...]:
+def image_cells(project: Project, backend: str = BACKEND) -> tuple[Cell, ...]:
     """Return the default model's cells of one backend that yield images here.
 
-    Its wheels are all locked: what is timed is the building of images, not of wheels.
+    Unless another is named, it is one whose wheels are all locked: what is timed is the building of
+    images, not of wheels.
     """
-    planned = plans.plan(project.matrix, Selection(backends=(BACKEND,)), host.current())
+    planned = plans.plan(project.matrix, Selection(backends=(backend,)), host.current())
     return tuple(cell for cell in plans.runnable(planned) if cell.kind == "image")
 
 

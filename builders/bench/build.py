@@ -4,52 +4,34 @@ from __future__ import annotations
 
 import os
 import re
-import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from builders import engine, verdict
 from builders import rebuild as rebuilds
-from builders.bench import anew, emulated
+from builders.bench import anew, emulated, single, sizes, start, wheel
+from builders.bench.bench import Bench, median, nox_seconds
 from builders.bench.emulated import Timed
 from builders.bench.record import Bound, Figure
 from builders.errors import BenchError
 from builders.plan import Cell
 from builders.process import run
-from builders.project import Project
-from builders.report import Reporter
 from builders.store import CACHE_VARIABLE
 
 REPETITIONS = 3
 QUICK_REPETITIONS = 5
 EMULATED = "linux/arm64"
 COLD_LIMIT = 3600.0
-QUICK_LIMIT = 1800.0
 
 _COMMAND = re.compile(r"```sh\n(?P<command>[^\n]*-s build-matrix)\n```")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What measurements work with.
-
-    Attributes:
-        project: What is measured.
-        scratch: An empty directory, which is removed after the measurement.
-        reporter: Told what goes on.
-    """
-
-    project: Project
-    scratch: Path
-    reporter: Reporter
-
-
 def cold(bench: Bench) -> tuple[Figure, ...]:
-    """Time the README's main command in a fresh clone with an empty cache."""
-    command = main_command((bench.project.root / "README.md").read_text(encoding="utf-8"))
+    """Time the README's main command for one backend, in a fresh clone with an empty cache."""
+    main = main_command((bench.project.root / "README.md").read_text(encoding="utf-8"))
+    command = f"{main} -- --backend {anew.BACKEND}"
     checkout, cache = bench.scratch / "checkout", bench.scratch / "cache"
     run(["git", "clone", "--quiet", "--no-hardlinks", bench.project.root, checkout], timeout=300)
     environment = bare_environment(os.environ, bench.scratch)
@@ -84,25 +66,11 @@ def ratio(bench: Bench) -> tuple[Figure, ...]:
     return ratio_figures(samples[amd64.id], samples[arm64.id])
 
 
-def size(bench: Bench) -> tuple[Figure, ...]:
-    """Read the images' sizes from their verdicts."""
-    _nox(bench, "build-matrix")
-    return tuple(
-        Figure(
-            claim="megabytes",
-            subject=cell.id,
-            value=read.subject.compressed_bytes_without_model / 10**6,
-        )
-        for cell in anew.image_cells(bench.project)
-        for read in (verdict.read(bench.project.verdicts / f"{cell.id}.json"),)
-    )
-
-
 def unchanged(bench: Bench) -> tuple[Figure, ...]:
     """Time the sessions that have nothing to do."""
-    _nox(bench, "build-matrix")
+    nox_seconds(bench, "build-matrix")
     return tuple(
-        _median(session, [_nox(bench, session) for _ in range(QUICK_REPETITIONS)])
+        median(session, [nox_seconds(bench, session) for _ in range(QUICK_REPETITIONS)])
         for session in ("build-matrix", "plan")
     )
 
@@ -140,7 +108,10 @@ def rebuild(bench: Bench) -> tuple[Figure, ...]:
 MEASUREMENTS: Mapping[str, Callable[[Bench], tuple[Figure, ...]]] = {
     "cold": cold,
     "ratio": ratio,
-    "size": size,
+    "size": sizes.size,
+    "wheel": wheel.wheel,
+    "start": start.start,
+    "single": single.single,
     "unchanged": unchanged,
     "emulation": emulation,
     "rebuild": rebuild,
@@ -179,13 +150,13 @@ def bare_environment(environment: Mapping[str, str], scratch: Path) -> dict[str,
 
 def ratio_figures(amd64: Sequence[float], arm64: Sequence[float]) -> tuple[Figure, ...]:
     """Return the medians of two platforms' builds, and their quotient."""
-    ours = (_median("amd64", amd64), _median("arm64", arm64))
+    ours = (median("amd64", amd64), median("arm64", arm64))
     return (*ours, Figure(claim="ratio", value=round(ours[1].value / ours[0].value, 3)))
 
 
 def emulation_figures(own: Sequence[float], timed: Timed) -> tuple[Figure, ...]:
     """Return the figures of the comparison; a baseline that was cut off gives a lower bound."""
-    ours = _median("ours", own)
+    ours = median("ours", own)
     bound: Bound = "exact" if timed.finished else "at least"
     return (
         ours,
@@ -205,17 +176,3 @@ def _cells(bench: Bench, *platforms: str) -> tuple[Cell, ...]:
             f"the default selection has no image for {', '.join(missing)}", where="matrix.yaml"
         )
     return tuple(found[platform] for platform in platforms)
-
-
-def _nox(bench: Bench, session: str) -> float:
-    """Run a session as people do, and return how many seconds that took."""
-    beside = Path(sys.executable).with_name("nox")
-    nox = str(beside) if beside.exists() else "nox"
-    begun = time.perf_counter()
-    run([nox, "-s", session], cwd=bench.project.root, timeout=QUICK_LIMIT)
-    return time.perf_counter() - begun
-
-
-def _median(claim: str, samples: Sequence[float]) -> Figure:
-    rounded = tuple(round(sample, 2) for sample in samples)
-    return Figure(claim=claim, value=statistics.median(rounded), samples=rounded)

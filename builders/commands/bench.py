@@ -17,7 +17,7 @@ from pathlib import Path
 
 from builders import host, project
 from builders.bench import build, claims, page, record
-from builders.bench.build import Bench
+from builders.bench.bench import Bench
 from builders.bench.record import Machine, Measured
 from builders.errors import SelectionError
 from builders.files import write_atomically
