@@ -71,7 +71,10 @@ PROGRAMS = (
     "containerd-shim-runc-v2",
     "runc",
     "tini-static",
+    "qemu-aarch64",
+    "qemu-x86_64",
 )
+"""The engine itself, and qemu: for foreign images, and to be an older or newer processor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,18 +84,16 @@ class Recipe:
     Attributes:
         suites: Taken in this order.
         architecture: Debian's name of the host's, such as amd64.
-        emulator: The qemu program for the foreign architecture, such as qemu-aarch64.
     """
 
     distribution: Distribution
     suites: Suites
     architecture: str
-    emulator: str
 
     @property
     def name(self) -> str:
         """The name of its folder: another recipe's programs do not pass for this one's."""
-        digest = digest_of([self.suites, PROGRAMS, self.emulator]).removeprefix("sha256:")
+        digest = digest_of([self.suites, PROGRAMS]).removeprefix("sha256:")
         return f"{self.distribution.name}-{self.architecture}-{digest[:12]}"
 
 
@@ -109,13 +110,12 @@ class Programs:
         return self.directory / "bin"
 
 
-def recipe(release: Mapping[str, str], *, architecture: str, emulator: str) -> Recipe:
+def recipe(release: Mapping[str, str], *, architecture: str) -> Recipe:
     """Return the recipe for a host.
 
     Args:
         release: The fields of its /etc/os-release.
         architecture: Debian's name of its architecture.
-        emulator: The qemu program for the foreign architecture.
 
     Raises:
         EngineError: There is none for it.
@@ -128,9 +128,7 @@ def recipe(release: Mapping[str, str], *, architecture: str, emulator: str) -> R
             remedy=f"install Docker 26 or newer with buildx, or use one of: {known}",
         )
     distribution, suites = found
-    return Recipe(
-        distribution=distribution, suites=suites, architecture=architecture, emulator=emulator
-    )
+    return Recipe(distribution=distribution, suites=suites, architecture=architecture)
 
 
 def obtain(directory: Path, recipe: Recipe, *, note: Callable[[str], None]) -> Programs:
@@ -195,7 +193,7 @@ def _make(recipe: Recipe, scratch: Path, note: Callable[[str], None]) -> Path:
             keyring = unpacked / served.keyring.relative_to("/")
             served = replace(served, keyring=keyring.resolve())
     complete = scratch / "complete"
-    gather(unpacked, complete / "bin", (*PROGRAMS, recipe.emulator))
+    gather(unpacked, complete / "bin", PROGRAMS)
     text = json.dumps(versions, indent=1, sort_keys=True)
     (complete / _VERSIONS).write_text(text, encoding="utf-8")
     return complete

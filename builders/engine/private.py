@@ -268,8 +268,7 @@ def _recipe() -> Recipe:
             f"no private engine can be made on {architecture}",
             remedy="use a machine of linux/amd64 or linux/arm64",
         )
-    emulator = binfmt.FOREIGN[architecture].program
-    return recipe(os_release(), architecture=architecture, emulator=emulator)
+    return recipe(os_release(), architecture=architecture)
 
 
 def _architecture() -> str:

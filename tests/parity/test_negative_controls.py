@@ -1,7 +1,8 @@
-"""The gate of float32 holds back what is wrong in kind, and lets through what is right.
+"""Every gate of matrix.yaml holds back what is wrong in kind, and lets through what is right.
 
-Real vectors of the real backend, of the fixture model and of what can go wrong with it. Each wrong
+Real vectors of a real backend, of a fixture model and of what can go wrong with it. Each wrong
 model claims to be in the reference's vector space: else the comparison would be refused outright.
+llama.cpp's arithmetic is written into the model that onnxruntime computes: see `arithmetic`.
 """
 
 from __future__ import annotations
@@ -11,28 +12,73 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders import corpus, fixture, matrix, parity, space, vectors
+from builders import anchor, corpus, fixture, matrix, parity, plan, space, vectors
 from builders.corpus import Corpus
 from builders.errors import ReferenceVectorsError
 from builders.files import sha256_of, tree_digests
 from builders.fixture import onnx_graph as fixture_onnx
+from builders.fixture.onnx_file import Chunk
 from builders.fixture.weights import weights
-from builders.matrix import Matrix, Tolerance
+from builders.matrix import Matrix, Model, Tolerance
 from builders.vectors import Vectors
+from tests.parity import arithmetic
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = "fixture-768"
 
 EVERY = {"parity:max-abs-difference", "parity:distance", "parity:overlap-at-10"}
 
 Embed = Callable[..., Vectors]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A cell of the matrix, whose vectors are held against the anchor's."""
+
+    backend: str
+    name: str
+    described: Matrix
+
+    @property
+    def fixture(self) -> fixture.Fixture:
+        return fixture.fixture(self.model.source.removeprefix("fixture:"))
+
+    @property
+    def model(self) -> Model:
+        return self.described.models[self.name]
+
+    @property
+    def tolerance(self) -> Tolerance:
+        cell = plan.cell(self.described, self.backend, self.name, "linux/amd64")
+        return anchor.tolerance(self.described, cell)
+
+    def graph(self, weights_of: str) -> Iterable[Chunk]:
+        """The model.onnx that computes as the backend does, with the weights of that name."""
+        architecture = self.fixture.architecture
+        numbers = weights(weights_of, architecture)
+        if self.backend == "onnxruntime":
+            return fixture_onnx.chunks(weights_of, architecture, numbers)
+        return arithmetic.chunks(weights_of, architecture, numbers, self.model.precision)
+
+
+SUBJECTS = (
+    ("onnxruntime", "fixture-768"),
+    ("llama-cpp", "fixture-768-f16"),
+    ("llama-cpp", "fixture-768-q8-0"),
+    ("llama-cpp", "fixture-bert-384"),
+    ("llama-cpp", "fixture-bert-384-q8-0"),
+)
+"""One for each gate."""
+
+ONNXRUNTIME = SUBJECTS[0]
+
+PROMPTED = {"prompts": {"document": "search_document: "}, "default_prompt": "document"}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +91,32 @@ def texts() -> Corpus:
     return corpus.read(ROOT / "tests" / "corpus" / "corpus.jsonl")
 
 
+@pytest.fixture(scope="module", params=SUBJECTS, ids="-".join)
+def subject(request: pytest.FixtureRequest, described: Matrix) -> Subject:
+    backend, name = request.param
+    return Subject(backend=backend, name=name, described=described)
+
+
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, described: Matrix) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory, subject: Subject) -> Path:
     directory = tmp_path_factory.mktemp("models") / "right"
-    fixture.write(NAME, "onnx", directory)
+    fixture.write(subject.fixture.name, "onnx", directory)
+    with (directory / "model.onnx").open("wb") as file:
+        file.writelines(subject.graph(subject.fixture.name))
+    return described_by(directory, subject)
+
+
+@pytest.fixture(scope="module")
+def anchor_model(tmp_path_factory: pytest.TempPathFactory, subject: Subject) -> Path:
+    directory = tmp_path_factory.mktemp("models") / "anchor"
+    fixture.write(subject.fixture.name, "onnx", directory)
+    return described_by(directory, subject)
+
+
+def described_by(directory: Path, subject: Subject) -> Path:
+    """Write the model.json."""
     recipe = space.recipe(
-        NAME, described.models[NAME], file_format="onnx", files=tree_digests(directory)
+        subject.name, subject.model, file_format="onnx", files=tree_digests(directory)
     )
     (directory / "model.json").write_text(recipe.to_json(), encoding="utf-8")
     return directory
@@ -85,8 +151,8 @@ def embed(tmp_path_factory: pytest.TempPathFactory, texts: Corpus) -> Embed:
 
 
 @pytest.fixture(scope="module")
-def reference(model: Path, embed: Embed) -> Vectors:
-    return embed(model)
+def reference(anchor_model: Path, embed: Embed) -> Vectors:
+    return embed(anchor_model)
 
 
 def changed(model: Path, target: Path, **changes: Any) -> Path:
@@ -99,13 +165,13 @@ def changed(model: Path, target: Path, **changes: Any) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """matrix.yaml's limits for float32."""
+    """matrix.yaml's limits for the subject."""
 
-    tolerance: Tolerance
+    subject: Subject
     emulated: tuple[str, ...]
 
     def failures(self, reference: Vectors, candidate: Vectors) -> set[str]:
-        checks = parity.compare(reference, candidate, self.tolerance)
+        checks = parity.compare(reference, candidate, self.subject.tolerance)
         return {check.name for check in checks if not check.passed}
 
     def emulated_failures(self, reference: Vectors, candidate: Vectors) -> set[str]:
@@ -116,8 +182,19 @@ class Gate:
 
 
 @pytest.fixture(scope="module")
-def gate(described: Matrix, texts: Corpus) -> Gate:
-    return Gate(tolerance=described.tolerances["float32"], emulated=texts.emulated().ids)
+def gate(subject: Subject, texts: Corpus) -> Gate:
+    return Gate(subject=subject, emulated=texts.emulated().ids)
+
+
+def test_every_gate_has_a_subject(described: Matrix) -> None:
+    subjects = [
+        Subject(backend=backend, name=name, described=described) for backend, name in SUBJECTS
+    ]
+    gates = [
+        *described.tolerances.values(),
+        *(gate for each in described.backends.values() for gate in each.cross_backend.values()),
+    ]
+    assert all(gate in [subject.tolerance for subject in subjects] for gate in gates)
 
 
 def test_right_model_passes(gate: Gate, reference: Vectors, model: Path, embed: Embed) -> None:
@@ -126,6 +203,7 @@ def test_right_model_passes(gate: Gate, reference: Vectors, model: Path, embed: 
     assert gate.emulated_failures(reference, again) == set()
 
 
+@pytest.mark.parametrize("subject", [ONNXRUNTIME], indirect=True, ids="-".join)
 def test_batches_pass(gate: Gate, reference: Vectors, model: Path, embed: Embed) -> None:
     assert gate.failures(reference, embed(model, batch_size=32)) == set()
 
@@ -133,7 +211,8 @@ def test_batches_pass(gate: Gate, reference: Vectors, model: Path, embed: Embed)
 def test_wrong_pooling_fails(
     gate: Gate, reference: Vectors, model: Path, embed: Embed, tmp_path: Path
 ) -> None:
-    wrong = embed(changed(model, tmp_path / "cls", pooling="cls"))
+    other = {"mean": "cls", "cls": "mean"}[gate.subject.model.pooling]
+    wrong = embed(changed(model, tmp_path / "pooled", pooling=other))
     assert gate.failures(reference, wrong) == EVERY
     assert gate.emulated_failures(reference, wrong) == EVERY
 
@@ -147,36 +226,39 @@ def test_missing_normalisation_fails(
     assert gate.emulated_failures(reference, wrong) == {"parity:max-abs-difference"}
 
 
-def test_missing_prefix_fails(
-    gate: Gate, reference: Vectors, model: Path, embed: Embed, tmp_path: Path
+def test_missing_prompt_fails(
+    gate: Gate, anchor_model: Path, model: Path, embed: Embed, tmp_path: Path
 ) -> None:
-    prefixed = embed(changed(model, tmp_path / "prefix", default_prompt="document"))
-    assert gate.failures(prefixed, reference) == EVERY
-    assert gate.emulated_failures(prefixed, reference) == EVERY
+    prompted = embed(changed(anchor_model, tmp_path / "prompted", **PROMPTED))
+    wrong = embed(model)
+    assert gate.failures(prompted, wrong) == EVERY
+    assert gate.emulated_failures(prompted, wrong) == EVERY
 
 
 def test_another_model_fails(
     gate: Gate, reference: Vectors, model: Path, embed: Embed, tmp_path: Path
 ) -> None:
-    wrong = embed(another_model(model, tmp_path / "other"))
+    wrong = embed(another_model(model, tmp_path / "other", gate.subject))
     assert gate.failures(reference, wrong) == EVERY
     assert gate.emulated_failures(reference, wrong) == EVERY
 
 
+@pytest.mark.parametrize("subject", [ONNXRUNTIME], indirect=True, ids="-".join)
 def test_another_model_that_says_so_is_refused(
     gate: Gate, reference: Vectors, model: Path, embed: Embed, tmp_path: Path
 ) -> None:
-    other = another_model(model, tmp_path / "other", vector_space=f"sha256:{'b' * 64}")
+    other = another_model(
+        model, tmp_path / "other", gate.subject, vector_space=f"sha256:{'b' * 64}"
+    )
     with pytest.raises(ReferenceVectorsError, match="different spaces"):
         gate.failures(reference, embed(other))
 
 
-def another_model(model: Path, target: Path, **changes: Any) -> Path:
+def another_model(model: Path, target: Path, subject: Subject, **changes: Any) -> Path:
     """The same architecture and tokenizer with other weights."""
     changed(model, target)
-    architecture = fixture.fixture(NAME).architecture
     with (target / "model.onnx").open("wb") as file:
-        file.writelines(fixture_onnx.chunks("other", architecture, weights("other", architecture)))
+        file.writelines(subject.graph("other"))
     files = {name: sha256_of(target / name) for name in ("model.onnx", "tokenizer.json")}
     recipe = json.loads((target / "model.json").read_text("utf-8"))
     (target / "model.json").write_text(json.dumps({**recipe, "files": files, **changes}))

@@ -21,8 +21,8 @@ from builders.errors import EngineError
 BOOKWORM = {"ID": "debian", "VERSION_CODENAME": "bookworm", "PRETTY_NAME": "Debian 12"}
 
 
-def bookworm(emulator: str = "qemu-aarch64") -> Recipe:
-    return recipe(BOOKWORM, architecture="amd64", emulator=emulator)
+def bookworm(architecture: str = "amd64") -> Recipe:
+    return recipe(BOOKWORM, architecture=architecture)
 
 
 def test_bookworm_takes_runc_from_bookworm_and_the_rest_from_trixie() -> None:
@@ -43,13 +43,13 @@ def test_every_release_has_what_an_engine_consists_of(release: tuple[str, str]) 
 def test_an_unknown_system_is_told_what_to_do() -> None:
     release = {"ID": "fedora", "VERSION_CODENAME": "", "PRETTY_NAME": "Fedora 41"}
     with pytest.raises(EngineError, match="no private engine can be made on Fedora 41") as caught:
-        recipe(release, architecture="amd64", emulator="qemu-aarch64")
+        recipe(release, architecture="amd64")
     assert "debian bookworm" in caught.value.remedy
 
 
 def test_another_recipe_has_another_folder() -> None:
     assert bookworm().name == bookworm().name
-    assert bookworm().name != bookworm(emulator="qemu-x86_64").name
+    assert bookworm().name != bookworm("arm64").name
 
 
 def test_programs_that_are_there_are_not_fetched(tmp_path: Path) -> None:
