@@ -105,14 +105,16 @@ def _table(rows: Sequence[Row], marks: Marks) -> Table:
     return grid
 
 
-def _reasons(rows: Sequence[Row], marks: Marks) -> Table:
-    """Return cells that have no figures, each with the reason."""
-    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+def _reasons(rows: Sequence[Row], marks: Marks) -> Group:
+    """Return cells that have no figures: each reason once, and below it the cells it is for."""
+    cells: dict[str, list[str]] = {}
     for row in rows:
-        grid.add_row(_name(row, marks), _result(row), style="dim")
-    return grid
+        cells.setdefault(_result(row), []).append(row.cell)
+    lines: list[RenderableType] = []
+    for result, names in cells.items():
+        lines.append(Text(f"{marks.left_out} {result}", style="dim"))
+        lines.append(Padding(Text(", ".join(names), style="dim"), (0, 0, 0, 2)))
+    return Group(*lines)
 
 
 def _block(row: Row, marks: Marks) -> Iterator[RenderableType]:

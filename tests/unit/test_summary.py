@@ -43,9 +43,12 @@ worst parity / limit   time  result
      3.1e-07 / 1e-05  41.2s  passed
 ✓ onnxruntime-fixture-768-linux-arm64  1f86d081884c  60.4 MB  emulated  \
      4.1e-07 / 1e-05   0.1s  unchanged
-○ onnxruntime-fixture-768-darwin-arm64  left out: a darwin/arm64 host is needed; this is linux/amd64
+○ left out: a darwin/arm64 host is needed; this is linux/amd64
+  onnxruntime-fixture-768-darwin-arm64, onnxruntime-bge-darwin-arm64
+○ left out: not in the default selection (use --all)
+  onnxruntime-bge-linux-amd64
 
-1 passed, 1 unchanged, 1 left out in 41.3s"""
+1 passed, 1 unchanged, 3 left out in 41.3s"""
 ROWS = (PASSED, EMULATED, FAILED, LEFT_OUT)
 
 
@@ -57,7 +60,14 @@ def printed(*rows: Row, width: int) -> list[str]:
 
 
 def test_a_wide_console_shows_a_table() -> None:
-    assert "\n".join(printed(PASSED, EMULATED, LEFT_OUT, width=170)) == WIDE
+    other = replace(LEFT_OUT, cell="onnxruntime-bge-darwin-arm64")
+    unasked = replace(
+        LEFT_OUT,
+        cell="onnxruntime-bge-linux-amd64",
+        reason="not in the default selection (use --all)",
+    )
+    rows = (PASSED, EMULATED, LEFT_OUT, unasked, other)
+    assert "\n".join(printed(*rows, width=170)) == WIDE
 
 
 def test_a_narrow_console_shows_lines_for_each_cell() -> None:
