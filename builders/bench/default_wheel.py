@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import replace
 from pathlib import Path
 
 from builders import host, host_venv
 from builders.bench.bench import Bench, fetch
-from builders.errors import BenchError, ProcessError
 from builders.files import digest_of, sha256_of
 from builders.formats import wheel as wheel_file
 from builders.lock import wheels as wheel_lock
 from builders.lock.wheels import Wheel
-from builders.process import run
 from builders.store import link_or_copy
 from builders.wheelhouse import local
 from builders.wheelhouse import recipe as recipes
-
-TIME_LIMIT = 3600.0
 
 
 def python(bench: Bench, backend: str) -> Path:
@@ -29,7 +24,7 @@ def python(bench: Bench, backend: str) -> Path:
     compilers for this machine: what `pip install` does where there is no wheel.
 
     Raises:
-        BenchError: It does not compile.
+        BuildError: It does not compile.
     """
     project = bench.project
     lock = wheel_lock.read(project.images / backend, host.current())
@@ -40,24 +35,7 @@ def python(bench: Bench, backend: str) -> Path:
     fetch(bench, debian=(), wheels=(lock, requirements))
 
     def make(directory: Path) -> None:
-        tools = host_venv.python(
-            project.store,
-            requirements.wheels,
-            project.store.gathered("wheels", requirements.files),
-        )
-        archives = project.store.gathered("sources", {source.file: source.sha256})
-        try:
-            run(
-                local.argv(plain, archives / source.file, tools, directory),
-                env=local.build_environment(os.environ, tools.parent),
-                timeout=TIME_LIMIT,
-            )
-        except ProcessError as error:
-            raise BenchError(
-                f"the default wheel does not compile here: {error.problem}",
-                where=source.file,
-                remedy="install the system's compilers (gcc, g++)",
-            ) from error
+        local.compile_wheel(project, plain, source, requirements, directory)
 
     key = digest_of(
         {

@@ -16,7 +16,7 @@ from builders import host, host_venv
 from builders.errors import BuildError, ProcessError
 from builders.files import digest_of
 from builders.lock import wheels as wheel_lock
-from builders.lock.wheels import Source
+from builders.lock.wheels import Source, WheelLock
 from builders.process import run
 from builders.project import Project
 from builders.wheelhouse import recipe as recipes
@@ -48,27 +48,45 @@ def built(project: Project, backend: str, source: Source, *, note: Callable[[str
 
     def make(directory: Path) -> None:
         note(f"compiling {source.name} {source.version} for this host")
-        python = host_venv.python(
-            project.store,
-            requirements.wheels,
-            project.store.gathered("wheels", requirements.files),
-        )
-        archives = project.store.gathered("sources", {source.file: source.sha256})
-        try:
-            run(
-                argv(recipe, archives / source.file, python, directory),
-                env=build_environment(os.environ, python.parent),
-                timeout=TIME_LIMIT,
-            )
-        except ProcessError as error:
-            raise BuildError(
-                f"{source.name} does not compile on this host: {error.problem}",
-                where=str(recipe.directory),
-                remedy="install the system's compilers (on macOS: xcode-select --install)",
-            ) from error
+        compile_wheel(project, recipe, source, requirements, directory)
 
     directory = project.store.derived("host-wheels", key.removeprefix("sha256:"), make)
     return next(directory.glob("*.whl"))
+
+
+def compile_wheel(
+    project: Project, recipe: WheelRecipe, source: Source, requirements: WheelLock, out: Path
+) -> None:
+    """Compile a source archive by this machine's compilers, for this machine.
+
+    Args:
+        project: The checkout, with all inputs in its store.
+        recipe: Its settings for a host are handed to the build backend.
+        source: The source archive.
+        requirements: The wheels that build it.
+        out: Where the wheel goes.
+
+    Raises:
+        BuildError: It does not compile.
+    """
+    python = host_venv.python(
+        project.store,
+        requirements.wheels,
+        project.store.gathered("wheels", requirements.files),
+    )
+    archives = project.store.gathered("sources", {source.file: source.sha256})
+    try:
+        run(
+            argv(recipe, archives / source.file, python, out),
+            env=build_environment(os.environ, python.parent),
+            timeout=TIME_LIMIT,
+        )
+    except ProcessError as error:
+        raise BuildError(
+            f"{source.name} does not compile on this host: {error.problem}",
+            where=str(recipe.directory),
+            remedy="install the system's compilers (on macOS: xcode-select --install)",
+        ) from error
 
 
 def argv(recipe: WheelRecipe, archive: Path, python: Path, out: Path) -> tuple[str, ...]:
