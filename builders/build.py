@@ -54,8 +54,10 @@ class Recipe:
     Attributes:
         name: What the image is called in its layout, with a tag.
         platform: The target platform.
-        directory: The main build context, which holds the Dockerfile.
-        files: The sha256 of each file of the main context that the build may read, by its path.
+        dockerfile: What is done with them.
+        directory: The main build context.
+        files: The sha256 of the Dockerfile, and of each file of the main context that the build may
+            read, by its path.
         contexts: The named contexts.
         labels: The image's labels.
         epoch: The newest time that anything in the image bears, in seconds since 1970.
@@ -63,6 +65,7 @@ class Recipe:
 
     name: str
     platform: str
+    dockerfile: Path
     directory: Path
     files: Mapping[str, str]
     contexts: Mapping[str, Context]
@@ -122,7 +125,7 @@ def command(recipe: Recipe, destination: Path, *, use_cache: bool = True) -> tup
     words = [
         *("docker", "buildx", "build"),
         *("--platform", recipe.platform),
-        *("--file", str(recipe.directory / "Dockerfile")),
+        *("--file", str(recipe.dockerfile)),
         *("--network", "none"),
         *("--provenance", "false"),
         *("--sbom", "false"),
@@ -144,7 +147,7 @@ def _failure(recipe: Recipe, completed: Completed) -> BuildError:
     lines = [line for line in completed.stderr.splitlines() if line.strip()]
     tail = "\n".join(f"  | {line}" for line in lines[-LAST_LINES:])
     return BuildError(
-        f"{recipe.directory.name}/Dockerfile failed for {recipe.platform}:\n{tail}",
+        f"{recipe.dockerfile.parent.name}/{recipe.dockerfile.name} failed for {recipe.platform}:\n{tail}",
         where=recipe.name,
         remedy=f"the whole build again: {shlex.join(completed.argv)}",
     )

@@ -74,6 +74,7 @@ def base_recipe(images: Path, *, platform: str, root: Root, build_root: Root, ep
     return Recipe(
         name=f"equivec/base:{platform.replace('/', '-')}",
         platform=platform,
+        dockerfile=folder / "Dockerfile",
         directory=folder,
         files={name: sha256_of(folder / name) for name in ("Dockerfile", "assemble.py")},
         contexts={"root": root.context, "build-root": build_root.context},
@@ -112,12 +113,14 @@ def backend_recipe(
     folder = images / backend[0]
     service = images / "service"
     sources = tree_digests(folder, leave_out=("__pycache__", "locks"))
+    dockerfile = images / "Dockerfile"
     tools = images / "base" / "assemble.py"
     return Recipe(
         name=f"{name}:{platform.replace('/', '-')}",
         platform=platform,
+        dockerfile=dockerfile,
         directory=folder,
-        files=sources,
+        files={**sources, dockerfile.name: sha256_of(dockerfile)},
         contexts={
             "base": base.context,
             "build-root": build_root.context,

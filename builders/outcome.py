@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from builders import preflight
 from builders.check import Check
 from builders.errors import CellsFailedError, EquivecError
 from builders.formats.layout import Layout
@@ -21,7 +22,8 @@ class Outcome:
         verdict: Of an image that was judged, passed or not.
         layout: That image.
         unchanged: The verdict is an earlier run's.
-        error: Why it did not pass; None if it did.
+        error: Why it did not pass; None if it did, or was refused as expected.
+        refused: Why its locks refuse it, where matrix.yaml expects them to: nothing was done.
         seconds: How long it took.
     """
 
@@ -30,6 +32,7 @@ class Outcome:
     layout: Layout | None = None
     unchanged: bool = False
     error: EquivecError | None = None
+    refused: str | None = None
     seconds: float = 0.0
 
 
@@ -59,6 +62,8 @@ def rows(planned: Plan, outcomes: Sequence[Outcome]) -> tuple[Row, ...]:
 
 
 def _row(outcome: Outcome) -> Row:
+    if outcome.refused is not None:
+        return Row(cell=outcome.cell.id, result="refused", reason=outcome.refused)
     judged = outcome.verdict
     if judged is None:
         return Row(
@@ -81,9 +86,13 @@ def _row(outcome: Outcome) -> Row:
 
 
 def _reason(outcome: Outcome) -> str:
-    """Return why a cell failed, in a line: the checks' names, or the first line of the error."""
+    """Return why a cell failed, in a line: the checks' names, or the first line of the error.
+
+    Of one that did not, there is only to say that matrix.yaml expects it to be refused.
+    """
     if outcome.error is None:
-        return ""
+        expected = outcome.cell.refusal_expected
+        return preflight.became_possible(outcome.cell) if expected else ""
     if outcome.verdict is not None:
         return ", ".join(check.name for check in outcome.verdict.failures)
     return outcome.error.problem.partition("\n")[0]

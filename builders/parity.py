@@ -50,21 +50,41 @@ def compare(
     positions = [reference.ids.index(identifier) for identifier in candidate.ids]
     expected = reference.matrix.astype(np.float64)
     found = candidate.matrix.astype(np.float64)
-    differences = np.abs(expected[positions] - found).max(axis=1)
-    distances = np.linalg.norm(_unit(expected[positions]) - _unit(found), axis=1)
-    checks = [
-        _at_most(
-            f"{name}:max-abs-difference", differences, tolerance.max_abs_difference, candidate.ids
-        ),
-        _at_most(f"{name}:distance", distances, tolerance.distance, candidate.ids),
+    distances = _distances(expected[positions], found)
+    return (
+        *moved(expected[positions], found, tolerance, candidate.ids, name=name),
         _overlap(
             f"{name}:overlap-at-{NEIGHBOURS}",
             neighbour_overlap(expected, found, positions, moved=float(distances.max())),
             tolerance.overlap_at_10,
             candidate.ids,
         ),
-    ]
-    return tuple(checks)
+    )
+
+
+def moved(
+    expected: NDArray[np.float64],
+    found: NDArray[np.float64],
+    tolerance: Tolerance,
+    ids: Sequence[str],
+    *,
+    name: str,
+) -> tuple[Check, ...]:
+    """Check how far vectors are from those that are right: max abs difference, and distance.
+
+    Args:
+        expected: The vectors that are right, of shape (texts, dimension).
+        found: The vectors to judge, of the same shape.
+        tolerance: The limits.
+        ids: The texts.
+        name: What the checks' names begin with.
+    """
+    differences = np.abs(expected - found).max(axis=1)
+    distances = _distances(expected, found)
+    return (
+        _at_most(f"{name}:max-abs-difference", differences, tolerance.max_abs_difference, ids),
+        _at_most(f"{name}:distance", distances, tolerance.distance, ids),
+    )
 
 
 def neighbour_overlap(
@@ -124,6 +144,11 @@ def _neighbours(texts: int) -> int:
             remedy="take a corpus of at least three texts",
         )
     return count
+
+
+def _distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    distances: NDArray[np.float64] = np.linalg.norm(_unit(one) - _unit(other), axis=1)
+    return distances
 
 
 def _unit(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

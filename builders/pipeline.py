@@ -61,11 +61,9 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
     """
     project.store.sweep()
     files.sweep(project.root / "dist")
-    refused = {cell.id: _preflight(project, cell, reporter) for cell in cells}
-    possible = [cell for cell in cells if refused[cell.id] is None]
-    for name, error in refused.items():
-        if error is not None:
-            reporter.failed(name, error)
+    asked = {cell.id: _preflight(project, cell, reporter) for cell in cells}
+    refused = {name: outcome for name, outcome in asked.items() if outcome is not None}
+    possible = [cell for cell in cells if cell.id not in refused]
     with run_mark.mark(project.store.cache) as mark, ThreadPoolExecutor(options.jobs) as pool:
         found = pool.submit(stages.find_engine, project, reporter)
         results: dict[str, Future[Outcome]] = {}
@@ -90,9 +88,7 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
             return Finished(
                 engine=used,
                 outcomes=tuple(
-                    results[cell.id].result()
-                    if cell.id in results
-                    else Outcome(cell=cell, error=refused[cell.id])
+                    results[cell.id].result() if cell.id in results else refused[cell.id]
                     for cell in cells
                 ),
             )
@@ -119,13 +115,13 @@ def publish(project: Project, finished: Finished) -> None:
         for outcome in finished.outcomes
         if outcome.error is None and outcome.layout and outcome.verdict
     ]
-    failed = [
+    withdrawn = [
         (outcome.cell.image, outcome.cell.platform)
         for outcome in finished.outcomes
-        if outcome.error is not None
+        if outcome.error is not None or outcome.refused is not None
     ]
     with project.store.exclusive("publication"), roomy(project.publication):
-        publication.publish(project.publication, passed, failed)
+        publication.publish(project.publication, passed, withdrawn)
     for tested in passed:
         found = publication.published_digest(project.publication, tested.name, tested.platform)
         if found != tested.digest:
@@ -143,11 +139,19 @@ def publish(project: Project, finished: Finished) -> None:
                 engine_images.tag(client, digest, name)
 
 
-def _preflight(project: Project, cell: Cell, reporter: Reporter) -> PreflightError | None:
-    """Return why a cell cannot exist, from its locks alone; None if it can."""
+def _preflight(project: Project, cell: Cell, reporter: Reporter) -> Outcome | None:
+    """Return the outcome of a cell that cannot exist, from its locks alone; None if it can."""
     answer = preflight.judge(project.images, cell.backend, cell.platform)
-    if not answer.possible:
-        return PreflightError("; ".join(answer.reasons), where=cell.id)
+    reasons = "; ".join(answer.reasons)
+    if reasons and cell.refusal_expected:
+        reporter.refused(cell.id, reasons)
+        return Outcome(cell=cell, refused=reasons)
+    if reasons:
+        error = PreflightError(reasons, where=cell.id)
+        reporter.failed(cell.id, error)
+        return Outcome(cell=cell, error=error)
+    if cell.refusal_expected:
+        reporter.note(cell.id, preflight.became_possible(cell))
     for line in answer.how:
         reporter.note(cell.id, line)
     return None

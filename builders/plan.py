@@ -40,6 +40,10 @@ class Cell:
     """Whether the selection asks for it."""
     left_out: str | None
     """Why it is not done, in words; None where it is."""
+    refusal_expected: bool = False
+    """Whether matrix.yaml expects its locks to refuse it."""
+    refused: str | None = None
+    """Why its locks refuse it, once preflight was asked; None where they do not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +128,7 @@ def _cell(matrix: Matrix, name: CellName, not_selected: str | None, host: str) -
         native=name.platform.partition("/")[2] == host.partition("/")[2],
         selected=not_selected is None,
         left_out=impossible or elsewhere or not_selected,
+        refusal_expected=not impossible and name.platform in matrix.backends[name.backend].refused,
     )
 
 

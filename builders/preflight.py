@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +58,19 @@ class CellAnswer(Answer):
             return "left out"
         return "possible" if self.possible else "refused"
 
+    @property
+    def became_possible(self) -> bool:
+        """Whether it can exist where matrix.yaml expects it to be refused."""
+        return self.possible and self.cell.refusal_expected
+
+
+def became_possible(cell: Cell) -> str:
+    """Say for people that a cell can exist, against what matrix.yaml expects."""
+    return (
+        f"it has become possible: take {cell.platform} out of `refused` of"
+        f" backends.{cell.backend} in matrix.yaml"
+    )
+
 
 def selected(images: Path, planned: Plan) -> tuple[CellAnswer, ...]:
     """Tell of each selected cell whether it can exist, on whatever machine.
@@ -66,6 +79,32 @@ def selected(images: Path, planned: Plan) -> tuple[CellAnswer, ...]:
         LockError: A lock or the requirements are missing or malformed.
     """
     return tuple(_cell_answer(images, cell) for cell in planned.cells if cell.selected)
+
+
+def asked(images: Path, planned: Plan) -> Plan:
+    """Return a plan whose cells say whether their locks refuse them.
+
+    A cell whose locks are missing or malformed counts as refused, for that reason: what makes a
+    plan is no judge of locks.
+    """
+    found: dict[tuple[str, str], str | None] = {}
+
+    def refusal(cell: Cell) -> str | None:
+        place = (cell.backend, cell.platform)
+        if place not in found:
+            try:
+                found[place] = "; ".join(judge(images, *place).reasons) or None
+            except LockError as error:
+                found[place] = error.problem
+        return found[place]
+
+    return replace(
+        planned,
+        cells=tuple(
+            cell if cell.runner is None else replace(cell, refused=refusal(cell))
+            for cell in planned.cells
+        ),
+    )
 
 
 def judge(images: Path, backend: str, platform: str) -> Answer:

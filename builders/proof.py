@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from docker import DockerClient
 
 from builders import anchor as anchors
+from builders import comparison, exact_answers, host, known_answers, list_file, smoke
 from builders import corpus as corpora
-from builders import host, list_file, parity, smoke
 from builders.audit import Audit, AuditInputs, audit
 from builders.audit.image import EQUIVEC
 from builders.build import Recipe
@@ -88,6 +88,8 @@ def key(
         {
             "budget": project.matrix.backends[cell.backend].budget_mb,
             "corpus": texts(project).digest,
+            "exact answers": dict(exact_answers.digests(project.root / exact_answers.COMMITTED)),
+            "known answers": model.model_dump(include={"known_answers"}),
             "drift": list(drift),
             "engine": [engine.kind, engine.native, *_versions(engine).values()],
             "host": [host.current(), host.processor()],
@@ -144,9 +146,8 @@ def judge(
     with stages.timed("reference"):
         expected, other = reference(), anchor()
     with stages.timed("parity"):
-        compared = _compared(
-            project, cell, found, reference=expected, other=other, execution=subject.cell.execution
-        )
+        compared = comparison.checks(project, cell, found, reference=expected, other=other)
+        compared = _marked(compared, subject.cell.execution)
     checks = (*audited.checks, *found.checks, *compared)
     return Verdict(
         cell=cell.id,
@@ -273,45 +274,18 @@ def _subject(
     return smoke.Subject(
         digest=image.layout.manifest_digest,
         cell=facts,
-        corpus=corpus.emulated() if emulated else corpus,
+        corpus=Corpus(
+            texts=(
+                *(corpus.emulated() if emulated else corpus).texts,
+                *known_answers.texts(model),
+            )
+        ),
         shell=shell(project, image.debian),
         records=project.records / cell.id,
         patience=smoke.EMULATED if emulated else smoke.NATIVE,
     )
 
 
-def _compared(
-    project: Project,
-    cell: Cell,
-    found: smoke.Proof,
-    *,
-    reference: Vectors,
-    other: Vectors | None,
-    execution: str,
-) -> tuple[Check, ...]:
-    """Hold the container's vectors against the host's and the anchor's, and alone against batched.
-
-    Args:
-        project: The checkout.
-        cell: What was judged.
-        found: What the container gave.
-        reference: What the same backend makes on this host.
-        other: What the anchor makes of the same texts, if that is another cell.
-        execution: `native` or `emulated`.
-    """
-    tolerance = project.matrix.tolerances[project.matrix.models[cell.model].precision]
-    checks = (
-        *parity.compare(reference, found.alone, tolerance),
-        *parity.compare(found.alone, found.batched, tolerance, name="batch-invariance"),
-        *(
-            parity.compare(
-                other,
-                found.alone,
-                anchors.tolerance(project.matrix, cell),
-                name=f"cross-backend:{other.backend}",
-            )
-            if other is not None
-            else ()
-        ),
-    )
+def _marked(checks: tuple[Check, ...], execution: str) -> tuple[Check, ...]:
+    """Let each check say whether the container ran natively or emulated."""
     return tuple(replace(check, details=(execution, *check.details)) for check in checks)

@@ -17,7 +17,7 @@ from builders import engine, stages
 from builders.difference import Difference, compare
 from builders.engine import Engine
 from builders.engine.configuration import places
-from builders.errors import EquivecError, RebuildError, SelectionError
+from builders.errors import EquivecError, PreflightError, RebuildError, SelectionError
 from builders.files import tree_digests
 from builders.formats.layout import Layout
 from builders.matrix import load
@@ -63,7 +63,12 @@ def rebuild(project: Project, cells: Sequence[Cell], reporter: Reporter) -> tupl
         LockError: A lock is missing or malformed.
         SelectionError: None of the cells has an image.
     """
-    images = [cell for cell in cells if cell.kind == "image"]
+    images = [cell for cell in cells if cell.kind == "image" and cell.refused is None]
+    for cell in cells:
+        if cell.refused is not None and cell.refusal_expected:
+            reporter.refused(cell.id, cell.refused)
+        elif cell.refused is not None:
+            raise PreflightError(cell.refused, where=cell.id)
     if not images:
         raise SelectionError("only images can be rebuilt", remedy="select a linux platform")
     used = stages.find_engine(project, reporter)

@@ -9,7 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from builders.matrix import Format, Model
+from builders.matrix import Format, Input, Model
+
+TEXT: tuple[Input, ...] = ("text",)
 
 
 class Recipe(BaseModel):
@@ -20,13 +22,15 @@ class Recipe(BaseModel):
     name: str
     dimension: int
     max_tokens: int
-    pooling: Literal["mean", "cls"]
+    pooling: Literal["mean", "cls", "model"]
     normalize: bool
     prompts: Mapping[str, str]
     default_prompt: str | None
     vector_space: str
     precision: str
     format: Format
+    inputs: tuple[Input, ...] = TEXT
+    """Only written where it is not text alone."""
     dense_layers: bool = False
     """Only written where it is true."""
     files: Mapping[str, str]
@@ -34,7 +38,8 @@ class Recipe(BaseModel):
 
     def to_json(self) -> str:
         """Return the text of `model.json`: the same bytes for the same recipe."""
-        left_out = set() if self.dense_layers else {"dense_layers"}
+        usual = {"inputs": TEXT, "dense_layers": False}
+        left_out = {key for key, value in usual.items() if getattr(self, key) == value}
         return json.dumps(self.model_dump(exclude=left_out), indent=2) + "\n"
 
 
@@ -58,6 +63,7 @@ def recipe(name: str, model: Model, *, file_format: Format, files: Mapping[str, 
         vector_space=vector_space(model),
         precision=model.precision,
         format=file_format,
+        inputs=model.inputs,
         dense_layers=model.dense_layers,
         files=dict(sorted(files.items())),
     )

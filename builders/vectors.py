@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +101,14 @@ def parse(content: bytes | str, ids: Sequence[str], *, where: str) -> Vectors:
         libraries=document.libraries,
         architecture=document.architecture,
         batch_size=document.batch_size,
+    )
+
+
+def of(vectors: Vectors, ids: Collection[str]) -> Vectors:
+    """Return the vectors of those texts that are among `ids`, in their order."""
+    rows = [row for row, identifier in enumerate(vectors.ids) if identifier in ids]
+    return replace(
+        vectors, ids=tuple(vectors.ids[row] for row in rows), matrix=vectors.matrix[rows]
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from builders import host, matrix, selection
+from builders import host, matrix, preflight, selection
 from builders import plan as plans
 from builders.paths import ROOT
 from builders.report import plan_table, terminal
@@ -22,8 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan."""
-    planned = plans.plan(
-        matrix.load(ROOT / "matrix.yaml"), selection.from_arguments(arguments), host.current()
+    planned = preflight.asked(
+        ROOT / "images",
+        plans.plan(
+            matrix.load(ROOT / "matrix.yaml"), selection.from_arguments(arguments), host.current()
+        ),
     )
     if arguments.json:
         sys.stdout.write(plans.to_json(planned))

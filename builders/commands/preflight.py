@@ -4,7 +4,7 @@ With --package, the same is told of any package: the package indexes are asked, 
 an installer would take is downloaded and opened. Without --platform, that is done for every Linux
 platform of the matrix, and for this host.
 
-The exit status is 0 when all is possible, and 13 when something is refused.
+The exit status is 13 when something is refused that matrix.yaml does not expect to be; otherwise 0.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stdout.write(preflight_table.cells_json(found))
         else:
             preflight_table.show_cells(found, console)
-        return PreflightError.exit_code if any(one.status == "refused" for one in found) else 0
+        refused = [one.cell for one in found if one.status == "refused"]
+        unexpected = any(not cell.refusal_expected for cell in refused)
+        return PreflightError.exit_code if unexpected else 0
     answers = _package(arguments.package, selected)
     if arguments.json:
         sys.stdout.write(preflight_table.package_json(arguments.package, answers))

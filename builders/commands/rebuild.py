@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from builders import host, project, rebuild, report, selection
+from builders import host, preflight, project, rebuild, report, selection
 from builders import plan as plans
 from builders.errors import RebuildError
 
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Rebuild and compare, and show what differs."""
     checkout = project.load()
     planned = plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current())
-    cells = plans.runnable(planned)
+    cells = plans.runnable(preflight.asked(checkout.images, planned))
     with report.reporter([cell.id for cell in cells]) as reporter:
         results = rebuild.rebuild(checkout, cells, reporter)
     return RebuildError.exit_code if any(result.error for result in results) else 0

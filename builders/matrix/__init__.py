@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -23,23 +23,28 @@ from builders.matrix.spelling import suggestion
 from builders.matrix.yaml_file import Location, Problem, YamlFile
 
 Platform = Literal["linux/amd64", "linux/arm64", "darwin/arm64"]
-Format = Literal["onnx", "sentence-transformers", "gguf"]
+Format = Literal["onnx", "sentence-transformers", "gguf", "transformers", "remote-code", "openai"]
+"""What a backend reads: a file or directory of weights, or (`openai`) the address of an API."""
 
-FORMATS_BY_SOURCE: Mapping[str, Mapping[str, tuple[Format, ...]]] = {
-    "fixture": {
-        "float32": ("onnx", "sentence-transformers", "gguf"),
-        "float16": ("gguf",),
-        "q8_0": ("gguf",),
-    },
+Input = Literal["text", "image"]
+
+FIXTURE_FORMATS: Mapping[str, tuple[Format, ...]] = {
+    "float32": ("onnx", "sentence-transformers", "gguf"),
+    "float16": ("gguf",),
+    "q8_0": ("gguf",),
 }
-"""In which file formats a model can be had, by the kind of its source and its precision."""
+"""In which file formats a text fixture is made, by its precision."""
 
 NAME = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 PREFIX = r"^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$"
 ENGINE = r"^(auto|private|(unix|tcp)://.+)$"
 PUBLICATION = r"^oci:.+$"
-SOURCE = r"^fixture:[a-z0-9]+([._-][a-z0-9]+)*$"
+SOURCE = (
+    r"^(fixture:[a-z0-9]+([._-][a-z0-9]+)*"
+    r"|hub:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*@[0-9a-f]{40}"
+    r"|file:.+|openai:.+)$"
+)
 PROMPT = r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$"
 
 RULES: Mapping[str, str] = {
@@ -48,7 +53,8 @@ RULES: Mapping[str, str] = {
     PREFIX: "must be an image name's beginning: equivec, or ghcr.io/owner/equivec",
     ENGINE: "must be auto, private, or the URL of an engine: unix:///run/docker.sock",
     PUBLICATION: "must be oci: and a directory",
-    SOURCE: "must be fixture: and a fixture's name",
+    SOURCE: "must be fixture:NAME, hub:OWNER/NAME@COMMIT (40 hexadecimal digits: a branch moves),"
+    " file:DIRECTORY, or openai:MODEL",
     PROMPT: "must be letters and digits, with single '-' or '_' between them",
 }
 """What each pattern means, in words."""
@@ -71,7 +77,13 @@ Name = Annotated[str, Field(pattern=NAME, max_length=50)]
 Names = Annotated[tuple[Name, ...], *_LIST]
 Platforms = Annotated[tuple[Platform, ...], *_LIST]
 Formats = Annotated[tuple[Format, ...], *_LIST]
+Inputs = Annotated[tuple[Input, ...], *_LIST]
 Digest = Annotated[str, Field(pattern=DIGEST)]
+
+
+def _formats(data: Mapping[str, Any]) -> tuple[Format, ...]:
+    """Return the formats of a text fixture of the precision; of other sources, none is known."""
+    return FIXTURE_FORMATS[data["precision"]] if _is_fixture(data["source"]) else ()
 
 
 class Section(BaseModel):
@@ -114,15 +126,35 @@ class Backend(Section):
     """Where it runs."""
     budget_mb: float = Field(gt=0)
     """The most that an image may weigh, compressed and without its model, in 10^6 bytes."""
+    refused: Platforms = ()
+    """Where its locks are expected to refuse it: it does not fail the run, and the run says when
+    it has become possible."""
     cross_backend: Mapping[Name, Tolerance] = {}
     """Gates against the anchor's vectors, by model, where its precision's own do not fit."""
+
+
+class KnownAnswer(Section):
+    """A vector that somebody else has published: the first of its numbers."""
+
+    published: str = Field(min_length=1)
+    """Who published it, and where."""
+    text: str = Field(min_length=1)
+    """The whole text, with the prefix that it had."""
+    values: Annotated[tuple[float, ...], Field(min_length=3)]
+    """The first numbers of the vector, as they were published."""
+    length: Annotated[float, Field(gt=0)] | None = 1.0
+    """The Euclidean length of the published vector, of all its numbers; null: unknown, and only
+    the proportions of `values` to each other are compared."""
+    tolerance: float = Field(gt=0, lt=1)
+    """The most by which a number may differ, after both vectors are scaled to unit length."""
 
 
 class Model(Section):
     """Weights, tokenizer and recipe."""
 
     source: str = Field(pattern=SOURCE)
-    """Where it comes from: `fixture:NAME` is generated."""
+    """Where it comes from: `fixture:NAME` is generated, `hub:OWNER/NAME@COMMIT` is fetched by
+    `nox -s fetch`, `file:DIRECTORY` is there, `openai:MODEL` is served by an API."""
     licence: str = Field(min_length=1)
     """Its SPDX licence expression."""
     dimension: int = Field(gt=0)
@@ -135,8 +167,12 @@ class Model(Section):
     """Digest of the source weights, whatever file format is made of them."""
     tokenizer: Digest
     """Digest of tokenizer.json."""
-    pooling: Literal["mean", "cls"]
-    """How the vectors of a text's tokens become one."""
+    formats: Formats = Field(default_factory=_formats, validate_default=True)
+    """The file formats in which it can be had; of a text fixture: those it is made in."""
+    inputs: Inputs = ("text",)
+    """What it makes vectors of."""
+    pooling: Literal["mean", "cls", "model"]
+    """How the vectors of a text's tokens become one; `model`: by a part of the model itself."""
     normalize: bool
     """Whether vectors are scaled to unit length."""
     dense_layers: bool = False
@@ -145,23 +181,40 @@ class Model(Section):
     """What is put before a text, by the purpose of the vector."""
     default_prompt: str | None = None
     """The key of the prompt that a text gets which asks for none; null: no prompt."""
+    known_answers: Mapping[Name, KnownAnswer] = {}
+    """Vectors that others have published of these weights, by a name: containers must agree."""
 
     @field_validator("precision")
     @classmethod
     def _is_to_be_had(cls, precision: str, info: ValidationInfo) -> str:
-        if "source" not in info.data:
-            return precision  # The source is wrong, and reported so.
-        kind = _kind(info.data["source"])
-        offered = FORMATS_BY_SOURCE[kind]
-        if precision not in offered:
-            near = suggestion(precision, offered)
-            raise ValueError(f"a {kind} can be {', '.join(offered)}; is {precision!r}{near}")
+        if _is_fixture(info.data.get("source", "")) and precision not in FIXTURE_FORMATS:
+            near = suggestion(precision, FIXTURE_FORMATS)
+            known = ", ".join(FIXTURE_FORMATS)
+            raise ValueError(f"a fixture can be {known}; is {precision!r}{near}")
         return precision
 
-    @property
-    def formats(self) -> tuple[Format, ...]:
-        """The file formats in which the model can be had at its precision."""
-        return FORMATS_BY_SOURCE[_kind(self.source)][self.precision]
+    @field_validator("formats", mode="before")
+    @classmethod
+    def _are_known(cls, formats: object) -> object:
+        if formats == ():
+            raise ValueError("missing: only those of a fixture are known without it")
+        return formats
+
+    @field_validator("known_answers")
+    @classmethod
+    def _can_be_asked(
+        cls, answers: Mapping[str, KnownAnswer], info: ValidationInfo
+    ) -> Mapping[str, KnownAnswer]:
+        prompts, default = info.data.get("prompts", {}), info.data.get("default_prompt")
+        prefix = prompts.get(default, "")
+        for name, answer in answers.items():
+            if not answer.text.startswith(prefix):
+                raise ValueError(f"the text of {name} lacks the default prompt, {prefix!r}")
+            if len(answer.values) > info.data.get("dimension", len(answer.values)):
+                raise ValueError(f"{name} has more values than a vector has numbers")
+            if not any(answer.values):
+                raise ValueError(f"the values of {name} are all 0")
+        return answers
 
 
 class Default(Section):
@@ -221,8 +274,8 @@ def load(path: Path) -> Matrix:
     return matrix
 
 
-def _kind(source: str) -> str:
-    return source.partition(":")[0]
+def _is_fixture(source: str) -> bool:
+    return source.startswith("fixture:")
 
 
 def _problems(file: YamlFile, findings: Sequence[tuple[Location, str]]) -> Iterator[Problem]:

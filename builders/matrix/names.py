@@ -18,6 +18,11 @@ def findings(content: object) -> Iterator[tuple[Location, str]]:
     for backend in _keys(tables["backends"]):
         place: Location = ("backends", backend, "platforms")
         yield from _undefined(content, place, "platforms", tables["platforms"])
+        listed = _at(content, place)
+        if isinstance(listed, tuple):
+            known = dict.fromkeys(listed)
+            refused: Location = ("backends", backend, "refused")
+            yield from _undefined(content, refused, f"backends.{backend}.platforms", known)
         gates = _at(content, ("backends", backend, "cross_backend"))
         for model in _keys(gates):
             yield from _unknown_key(("backends", backend, "cross_backend"), model, tables["models"])

@@ -41,6 +41,8 @@ def findings(
     for details in found:
         if details["type"] == "too_short" and _inside(details["loc"], places):
             continue  # It counts without the items that are wrong.
+        if details["type"] == "default_factory_not_called":
+            continue  # It follows from another key, which is wrong, and reported so.
         # A problem with a key is one of the place where the key stands.
         location = tuple(part for part in details["loc"] if part != "[key]")
         yield location, _text(details, location, model, rules)

@@ -46,6 +46,9 @@ class Reporter(Protocol):
     def passed(self, cell: str, text: str) -> None:
         """Say that a cell is done, with a word on the result."""
 
+    def refused(self, cell: str, reason: str) -> None:
+        """Say that a cell cannot exist, which is expected."""
+
     def failed(self, cell: str, error: Exception) -> None:
         """Say that a cell failed: all of the error, at once."""
 

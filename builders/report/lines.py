@@ -79,6 +79,10 @@ class LineReporter:
         """Print that a cell is done."""
         self._end(cell, f"passed  {text}", "green")
 
+    def refused(self, cell: str, reason: str) -> None:
+        """Print that a cell cannot exist, as expected."""
+        self._end(cell, f"refused, as expected: {reason}", "yellow")
+
     def failed(self, cell: str, error: Exception) -> None:
         """Print all of the error; on GitHub, mark it."""
         with self._guard:

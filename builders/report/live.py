@@ -89,6 +89,10 @@ class LiveReporter:
         """Print that a cell is done, above what goes on."""
         self._end(cell, self._marks.passed, text, "green")
 
+    def refused(self, cell: str, reason: str) -> None:
+        """Print that a cell cannot exist, as expected, above what goes on."""
+        self._end(cell, self._marks.left_out, f"refused, as expected: {reason}", "yellow")
+
     def failed(self, cell: str, error: Exception) -> None:
         """Print all of the error, above what goes on."""
         with self._guard:

@@ -7,6 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from builders import preflight
 from builders.plan import Cell, Plan
 from builders.report import terminal
 
@@ -30,8 +31,16 @@ def show(planned: Plan, console: Console) -> None:
 
 
 def _runs(cell: Cell) -> Text:
+    if cell.refused is not None:
+        if cell.refusal_expected:
+            return Text(terminal.clean(f"refused, as expected: {cell.refused}"), style="yellow")
+        return Text(terminal.clean(f"refused: {cell.refused}"), style="red")
     if cell.kind == "host":
-        return Text("reference vectors of this host", style="green")
-    if cell.native:
-        return Text("native", style="green")
-    return Text("emulated", style="yellow")
+        runs, style = "reference vectors of this host", "green"
+    elif cell.native:
+        runs, style = "native", "green"
+    else:
+        runs, style = "emulated", "yellow"
+    if cell.refusal_expected:
+        return Text(f"{runs}; {preflight.became_possible(cell)}", style="bold yellow")
+    return Text(runs, style=style)

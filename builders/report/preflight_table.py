@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from builders import preflight
 from builders.package import PackageAnswer
 from builders.preflight import CellAnswer
 from builders.report import terminal
@@ -24,7 +25,12 @@ def show_cells(answers: Sequence[CellAnswer], console: Console) -> None:
     table = _table()
     for answer in answers:
         lines = answer.reasons or answer.how or ("every requirement has a wheel",)
-        _add(table, console, answer.cell.id, answer.status, lines)
+        status: str = answer.status
+        if status == "refused" and answer.cell.refusal_expected:
+            status, lines = "expected", (f"refused, as expected: {lines[0]}", *lines[1:])
+        if answer.became_possible:
+            lines = (*lines, preflight.became_possible(answer.cell))
+        _add(table, console, answer.cell.id, status, lines)
     console.print(Padding(table, (1, 1), expand=False))
     possible = sum(answer.status == "possible" for answer in answers)
     console.print(f" {possible} of {len(answers)} cells are possible\n")
@@ -55,6 +61,7 @@ def cells_json(answers: Sequence[CellAnswer]) -> str:
             "platform": answer.cell.platform,
             "kind": answer.cell.kind,
             "status": answer.status,
+            "refusal_expected": answer.cell.refusal_expected,
             "reasons": answer.reasons,
             "how": answer.how,
         }
@@ -103,6 +110,7 @@ def _add(table: Table, console: Console, name: str, status: str, lines: Sequence
     mark, style = {
         "possible": (marks.passed, "green"),
         "refused": (marks.failed, "red"),
+        "expected": (marks.left_out, "yellow"),
         "left out": (marks.left_out, "dim"),
     }[status]
     text = terminal.clean("\n".join(lines))

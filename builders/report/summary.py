@@ -15,7 +15,7 @@ from rich.text import Text
 from builders.report import terminal
 from builders.report.terminal import Marks
 
-Result = Literal["passed", "unchanged", "failed", "left out"]
+Result = Literal["passed", "unchanged", "failed", "refused", "left out"]
 
 WIDE = 120
 """Columns from which on a cell's figures stand beside its id, and not below it."""
@@ -24,8 +24,12 @@ STYLES: dict[Result, str] = {
     "passed": "green",
     "unchanged": "green",
     "failed": "bold red",
+    "refused": "yellow",
     "left out": "dim",
 }
+
+WITHOUT_FIGURES: tuple[Result, ...] = ("refused", "left out")
+"""The results of cells that nothing was done for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +38,10 @@ class Row:
 
     cell: str
     result: Result
-    """`unchanged`: an earlier run's verdict holds, and nothing was done."""
+    """`unchanged`: an earlier run's verdict holds, and nothing was done. `refused`: by its locks,
+    as matrix.yaml expects (one that is refused unexpectedly has failed)."""
     reason: str = ""
-    """Why it failed or was left out."""
+    """Why it failed, was refused or left out; of another, what people should know."""
     digest: str | None = None
     """`sha256:…` of the image's manifest."""
     size_mb: float | None = None
@@ -61,8 +66,8 @@ def report(rows: Sequence[Row], console: Console, elapsed: str) -> RenderableTyp
     if console.width < WIDE:
         cells = Group(*(line for row in rows for line in _block(row, marks)))
     else:
-        worked_on = [row for row in rows if row.result != "left out"]
-        others = [row for row in rows if row.result == "left out"]
+        worked_on = [row for row in rows if row.result not in WITHOUT_FIGURES]
+        others = [row for row in rows if row.result in WITHOUT_FIGURES]
         cells = Group(_table(worked_on, marks), _reasons(others, marks))
     return Group("", cells, "", f"{_counts(rows)} in {elapsed}")
 
@@ -107,13 +112,14 @@ def _table(rows: Sequence[Row], marks: Marks) -> Table:
 
 def _reasons(rows: Sequence[Row], marks: Marks) -> Group:
     """Return cells that have no figures: each reason once, and below it the cells it is for."""
-    cells: dict[str, list[str]] = {}
+    cells: dict[tuple[Result, str], list[str]] = {}
     for row in rows:
-        cells.setdefault(_result(row), []).append(row.cell)
+        cells.setdefault((row.result, _result(row)), []).append(row.cell)
     lines: list[RenderableType] = []
-    for result, names in cells.items():
-        lines.append(Text(f"{marks.left_out} {result}", style="dim"))
-        lines.append(Padding(Text(", ".join(names), style="dim"), (0, 0, 0, 2)))
+    for (kind, result), names in cells.items():
+        style = STYLES[kind]
+        lines.append(Text(f"{marks.left_out} {result}", style=style))
+        lines.append(Padding(Text(", ".join(names), style=style), (0, 0, 0, 2)))
     return Group(*lines)
 
 
@@ -131,12 +137,13 @@ def _block(row: Row, marks: Marks) -> Iterator[RenderableType]:
     yield _name(row, marks)
     if figures.plain:
         yield Padding(figures, (0, 0, 0, 2))
-    if row.result != "passed" or row.drifted:
+    if row.result != "passed" or row.drifted or row.reason:
         yield Padding(Text(_result(row), style=_style(row)), (0, 0, 0, 2))
 
 
 def _name(row: Row, marks: Marks) -> Text:
-    mark = {"failed": marks.failed, "left out": marks.left_out}.get(row.result, marks.passed)
+    other = {"failed": marks.failed, **dict.fromkeys(WITHOUT_FIGURES, marks.left_out)}
+    mark = other.get(row.result, marks.passed)
     return Text.assemble((f"{mark} ", STYLES[row.result]), row.cell)
 
 
@@ -156,13 +163,18 @@ def _runs(runs: str) -> Text:
 
 
 def _result(row: Row) -> str:
-    result = f"{row.result}, drifted" if row.drifted else row.result
+    result: str = row.result
+    if row.result == "refused":
+        result = "refused, as expected"
+    elif row.drifted:
+        result = f"{row.result}, drifted"
     return f"{result}: {row.reason}" if row.reason else result
 
 
 def _style(row: Row) -> str:
-    """Return a result's style: one that passed but cannot be released stands out."""
-    return "yellow" if row.drifted and row.result != "failed" else STYLES[row.result]
+    """Return a result's style: one that passed but is not as it should be stands out."""
+    stands_out = row.drifted or row.reason
+    return "yellow" if stands_out and row.result in ("passed", "unchanged") else STYLES[row.result]
 
 
 def _escaped(text: str) -> str:

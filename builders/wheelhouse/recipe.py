@@ -41,6 +41,7 @@ class Document(BaseModel):
 
     Attributes:
         libraries: Glob patterns of shared libraries: the wheel must hold a file for each.
+        vendored: Which of them the stage's Debian packages brought, as Debian compiled them.
         dispatched: Of which of them one is chosen at run time, by what the processor can: only
             these may be compiled for more than the oldest processor.
         edits: What is changed in the source.
@@ -52,6 +53,7 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     libraries: tuple[_Glob, ...] = Field(min_length=1)
+    vendored: tuple[_Glob, ...] = ()
     dispatched: tuple[_Glob, ...] = ()
     edits: tuple[Edit, ...] = ()
     settings: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)

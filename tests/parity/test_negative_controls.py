@@ -24,6 +24,7 @@ from builders.corpus import Corpus
 from builders.errors import ReferenceVectorsError
 from builders.files import sha256_of, tree_digests
 from builders.fixture import onnx_graph as fixture_onnx
+from builders.fixture.encoder import TextEncoder
 from builders.fixture.onnx_file import Chunk
 from builders.fixture.weights import weights
 from builders.matrix import Matrix, Model, Tolerance
@@ -46,8 +47,8 @@ class Subject:
     described: Matrix
 
     @property
-    def fixture(self) -> fixture.Fixture:
-        return fixture.fixture(self.model.source.removeprefix("fixture:"))
+    def fixture(self) -> TextEncoder:
+        return fixture.encoder(self.model.source.removeprefix("fixture:"))
 
     @property
     def model(self) -> Model:

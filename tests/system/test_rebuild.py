@@ -89,7 +89,7 @@ def nothing_is_left(checkout: Checkout) -> None:
 
 
 def rebuilt(checkout: Checkout, dockerfile: str, *, status: int) -> str:
-    (checkout.root / "images" / "onnxruntime" / "Dockerfile").write_text(dockerfile)
+    (checkout.root / "images" / "Dockerfile").write_text(dockerfile)
     with checkout.running(*AMD64, argv=ARGV) as run:
         assert run.wait() == status, run.output
     nothing_is_left(checkout)
@@ -125,7 +125,7 @@ def test_what_is_not_made_of_the_inputs_is_named(checkout: Checkout) -> None:
 
 
 def test_an_interrupted_rebuild_leaves_nothing(checkout: Checkout) -> None:
-    (checkout.root / "images" / "onnxruntime" / "Dockerfile").write_text(SERVICE_ALONE)
+    (checkout.root / "images" / "Dockerfile").write_text(SERVICE_ALONE)
     with checkout.running(*AMD64, argv=ARGV) as run:
         run.until(REBUILDING)
         run.signal(SIGINT)
@@ -134,7 +134,7 @@ def test_an_interrupted_rebuild_leaves_nothing(checkout: Checkout) -> None:
 
 
 def test_after_a_killed_rebuild_the_next_one_is_clean(checkout: Checkout) -> None:
-    (checkout.root / "images" / "onnxruntime" / "Dockerfile").write_text(SERVICE_ALONE)
+    (checkout.root / "images" / "Dockerfile").write_text(SERVICE_ALONE)
     with checkout.running(*AMD64, argv=ARGV) as run:
         run.until(REBUILDING)
         run.signal(SIGKILL)

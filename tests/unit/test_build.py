@@ -14,6 +14,7 @@ from builders.errors import BuildError
 RECIPE = Recipe(
     name="equivec/a-b:linux-arm64",
     platform="linux/arm64",
+    dockerfile=Path("/checkout/images/Dockerfile"),
     directory=Path("/checkout/images/a"),
     files={"Dockerfile": "1" * 64},
     contexts={
@@ -40,6 +41,7 @@ def test_the_command_has_no_network_and_a_constant_time() -> None:
     assert argv[-1] == "/checkout/images/a"
     text = " ".join(argv)
     assert "--platform linux/arm64" in text
+    assert "--file /checkout/images/Dockerfile" in text
     assert "--network none" in text
     assert "--build-arg SOURCE_DATE_EPOCH=1704067200" in text
     assert "--build-context base=oci-layout:///cache/base@sha256:b" in text
@@ -78,6 +80,7 @@ def test_another_builder_is_another_key() -> None:
 def test_where_things_are_does_not_change_the_key() -> None:
     moved = replace(
         RECIPE,
+        dockerfile=Path("/elsewhere/images/Dockerfile"),
         directory=Path("/elsewhere/images/a"),
         contexts={
             name: replace(context, location=f"/elsewhere/{name}")
@@ -104,6 +107,6 @@ def test_a_failing_dockerfile_shows_its_last_lines_and_the_command(tmp_path: Pat
         build(RECIPE, engine, tmp_path / "out", note=notes.append)
 
     assert notes == ["site"]
-    assert "a/Dockerfile failed for linux/arm64" in caught.value.problem
+    assert "images/Dockerfile failed for linux/arm64" in caught.value.problem
     assert "two wheels hold shared.py" in caught.value.problem
     assert caught.value.remedy.startswith("the whole build again: docker buildx build")

@@ -93,7 +93,7 @@ def checkpoint(name: str, directory: Path) -> dict[str, NDArray[np.float32]]:
 
 def plain_keys(name: str, precision: str, pooling: gguf.Pooling | None) -> dict[str, Any]:
     """Return the keys of a fixture's file without those of its tokenizer."""
-    architecture = fixture.fixture(name).architecture
+    architecture = fixture.encoder(name).architecture
     numbers = weights(name, architecture)
     content = written(name, architecture, numbers, precision, pooling)
     keys = read(content).keys
@@ -241,7 +241,7 @@ def test_a_file_without_a_pooling_type_can_be_written() -> None:
 
 def test_a_width_that_8_bits_cannot_store_is_refused() -> None:
     architecture = dataclasses.replace(
-        fixture.fixture("fixture-bert-384").architecture, dimension=48, heads=2, vocabulary=8
+        fixture.encoder("fixture-bert-384").architecture, dimension=48, heads=2, vocabulary=8
     )
     numbers = weights("narrow", architecture)
     for precision in ("float32", "float16"):

@@ -144,7 +144,7 @@ def test_inputs_and_outputs(name: str, session: onnxruntime.InferenceSession) ->
 
 
 def test_frequencies_are_rounded_powers() -> None:
-    frequencies = inverse_frequencies(fixture.fixture("fixture-768").architecture)
+    frequencies = inverse_frequencies(fixture.encoder("fixture-768").architecture)
 
     assert frequencies.dtype == np.float32
     assert frequencies.shape == (32,)

@@ -28,7 +28,7 @@ class Encoder:
 
     def __init__(self, name: str, directory: Path) -> None:
         fixture.write(name, "onnx", directory)
-        self.pooling = fixture.fixture(name).pooling
+        self.pooling = fixture.encoder(name).pooling
         self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1

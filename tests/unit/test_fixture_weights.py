@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from builders.fixture import fixture, names
+from builders.fixture import encoder, fixture, names
 from builders.fixture.architecture import Architecture, tensors
 from builders.fixture.weights import weights
 
@@ -39,7 +39,7 @@ def test_numbers_are_shake_256_of_the_names() -> None:
 @pytest.mark.parametrize("name", names())
 def test_integer_times_spread_is_exact(name: str) -> None:
     integers = np.arange(-(2**15), 2**15, dtype=np.float64)
-    for tensor in tensors(fixture(name).architecture):
+    for tensor in fixture(name).tensors:
         exact = tensor.centre + integers * (tensor.spread / 2**15)
 
         assert tensor.spread * 1024 == int(tensor.spread * 1024)
@@ -48,7 +48,7 @@ def test_integer_times_spread_is_exact(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["fixture-768", "fixture-bert-384"])
 def test_numbers_fill_their_interval(name: str) -> None:
-    architecture = fixture(name).architecture
+    architecture = encoder(name).architecture
     values = weights(name, architecture)
     for tensor in tensors(architecture):
         deviations = (values[tensor.name] - tensor.centre) / tensor.spread
@@ -75,7 +75,7 @@ def test_model_and_tensor_each_decide_the_numbers() -> None:
 
 def test_only_bert_has_biases_positions_and_a_pooler() -> None:
     def kinds(name: str) -> tuple[bool, bool, bool]:
-        have = {tensor.name for tensor in tensors(fixture(name).architecture)}
+        have = {tensor.name for tensor in tensors(encoder(name).architecture)}
         return (
             any(name.endswith("dense.bias") for name in have),
             "embeddings.position_embeddings.weight" in have,

@@ -107,7 +107,7 @@ def test_a_matrix_is_frozen() -> None:
             "    pooling: mean",
             "    pooling: men",
             "29:5",
-            "models.fixture-768.pooling: must be 'mean' or 'cls'; is 'men'; did you mean 'mean'?",
+            "models.fixture-768.pooling: must be 'mean', 'cls' or 'model'; is 'men'; did you mean 'mean'?",
         ),
         (
             "    pooling: mean",
@@ -154,7 +154,7 @@ def test_a_matrix_is_frozen() -> None:
             "formats: [onnx]",
             "formats: [onx]",
             "17:15",
-            "backends.onnxruntime.formats[0]: must be 'onnx', 'sentence-transformers' or 'gguf'; ",
+            "backends.onnxruntime.formats[0]: must be 'onnx', 'sentence-transformers', 'gguf', ",
         ),
         (
             "formats: [onnx]",
@@ -236,7 +236,7 @@ def test_a_matrix_is_frozen() -> None:
             "3:1",
             "publication: must be oci: and a directory",
         ),
-        ("fixture:fixture-768", "hub:x", "22:5", "models.fixture-768.source: must be fixture: and"),
+        ("fixture:fixture-768", "hub:x", "22:5", "models.fixture-768.source: must be fixture:NAME, hub:"),
         (
             f"weights: {ZERO}",
             "weights: sha256:0",
@@ -285,6 +285,15 @@ def test_gates_of_a_backend_are_for_models_there_are(tmp_path: Path) -> None:
     gate = "{fixture-786: {max_abs_difference: 1, distance: 1, overlap_at_10: 1}}"
     error = refused(tmp_path, "budget_mb: 80\n", f"budget_mb: 80\n    cross_backend: {gate}\n")
     assert "cross_backend.fixture-786: 'fixture-786' is not among models" in str(error)
+
+
+def test_a_refusal_is_expected_on_a_platform_of_the_backend(tmp_path: Path) -> None:
+    listed = "platforms: [linux/amd64]\n    refused: [linux/arm64]"
+    error = refused(tmp_path, "platforms: [linux/amd64, linux/arm64]", listed)
+    assert (
+        "backends.onnxruntime.refused[0]: 'linux/arm64' is not among"
+        " backends.onnxruntime.platforms: linux/amd64" in str(error)
+    )
 
 
 def test_one_run_tells_every_problem_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builders.check import Check
-from builders.errors import EngineError
+from builders.errors import EngineError, PreflightError
 from builders.matrix import load
 from builders.outcome import Outcome, failure, rows
 from builders.paths import ROOT
@@ -88,6 +90,35 @@ def test_every_cell_of_the_plan_has_a_row() -> None:
     assert shown[1].size_mb == 50.0
     assert {row.result for row in shown[2:]} == {"left out"}
     assert all(row.reason for row in shown[2:])
+
+
+EXPECTED = replace(CELL, refusal_expected=True)
+
+
+def test_a_refusal_that_is_expected_is_no_failure() -> None:
+    refused = Outcome(cell=EXPECTED, refused="no wheels for it")
+
+    row = rows(PLAN, [refused])[1]
+
+    assert (row.cell, row.result, row.reason) == (CELL.id, "refused", "no wheels for it")
+
+
+def test_a_refusal_that_is_not_expected_is_a_failure() -> None:
+    row = rows(PLAN, [Outcome(cell=CELL, error=PreflightError("no wheels for it"))])[1]
+    assert (row.result, row.reason) == ("failed", "no wheels for it")
+
+
+def test_a_cell_that_became_possible_says_so() -> None:
+    (passed, failed) = (
+        rows(PLAN, [Outcome(cell=EXPECTED, verdict=verdict(check), error=error)])[1]
+        for check, error in ((WIDE, None), (DISTANCE, failure(CELL, verdict(DISTANCE))))
+    )
+    assert (passed.result, failed.result) == ("passed", "failed")
+    assert passed.reason == (
+        "it has become possible: take linux/arm64 out of `refused` of backends.onnxruntime"
+        " in matrix.yaml"
+    )
+    assert failed.reason == "parity:distance"
 
 
 def test_an_earlier_verdict_is_called_unchanged() -> None:

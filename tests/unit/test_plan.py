@@ -4,14 +4,13 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from builders import matrix as matrices
 from builders.errors import SelectionError
-from builders.matrix import Format, Matrix, load
+from builders.matrix import Matrix, Model, load
 from builders.plan import Cell, Plan, plan, runnable, to_json
 from builders.report import plan_table, terminal
 from builders.selection import Selection
@@ -94,10 +93,11 @@ def test_a_platform_that_a_backend_does_not_list_stays_with_the_reason(matrix: M
     assert found.runner is None
 
 
-def test_no_common_format_is_a_reason(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
-    formats: Mapping[str, tuple[Format, ...]] = {"float32": ("sentence-transformers",)}
-    monkeypatch.setattr(matrices, "FORMATS_BY_SOURCE", {"fixture": formats})
-    found = cell(plan(matrix, Selection(), "linux/amd64"), "fixture-768-linux-amd64")
+def test_no_common_format_is_a_reason(matrix: Matrix) -> None:
+    offered = {"formats": ("sentence-transformers",)}
+    models = {"fixture-768": matrix.models["fixture-768"].model_copy(update=offered)}
+    changed = matrix.model_copy(update={"models": models})
+    found = cell(plan(changed, Selection(), "linux/amd64"), "fixture-768-linux-amd64")
     assert found.left_out == (
         "no common format: onnxruntime reads onnx, fixture-768 can be had in sentence-transformers"
     )
@@ -108,7 +108,8 @@ def test_no_common_format_is_a_reason(matrix: Matrix, monkeypatch: pytest.Monkey
 def test_onnxruntime_has_no_cell_of_a_precision_that_is_only_had_as_gguf(
     matrix: Matrix, precision: str
 ) -> None:
-    model = matrix.models["fixture-768"].model_copy(update={"precision": precision})
+    entry = matrix.models["fixture-768"].model_dump(exclude={"formats"})
+    model = Model.model_validate({**entry, "precision": precision})
     changed = matrix.model_copy(update={"models": {"fixture-768": model}})
     with pytest.raises(SelectionError, match="onnxruntime reads onnx, fixture-768 can be had in g"):
         runnable(plan(changed, Selection(all=True), "linux/amd64"))
@@ -157,6 +158,46 @@ def test_every_field_of_the_document_is_documented() -> None:
     documented = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
     names = {name for line in documented for name in re.findall(r"`([a-z_]+)`", line)}
     assert names == {each.name for each in fields(Cell)} | {"schema_version", "host", "cells"}
+
+
+@pytest.fixture
+def expecting(matrix: Matrix) -> Matrix:
+    """A matrix that expects its backend to be refused on linux/arm64."""
+    backend = matrix.backends["onnxruntime"].model_copy(update={"refused": ("linux/arm64",)})
+    return matrix.model_copy(update={"backends": {"onnxruntime": backend}})
+
+
+def test_a_refusal_is_expected_where_the_backend_says_so(expecting: Matrix) -> None:
+    planned = plan(expecting, Selection(), "linux/amd64")
+    expected = {each.platform for each in planned.cells if each.refusal_expected}
+    assert expected == {"linux/arm64"}
+    # It stays a cell that is to be done: its locks decide.
+    assert cell(planned, "fixture-768-linux-arm64") in runnable(planned)
+
+
+def test_nothing_is_expected_of_a_cell_that_the_matrix_leaves_out(expecting: Matrix) -> None:
+    backend = expecting.backends["onnxruntime"].model_copy(update={"platforms": ("linux/amd64",)})
+    changed = expecting.model_copy(update={"backends": {"onnxruntime": backend}})
+    planned = plan(changed, Selection(), "linux/amd64")
+    assert not any(each.refusal_expected for each in planned.cells)
+
+
+@pytest.mark.parametrize(
+    ("refused", "expected", "said"),
+    [
+        ("no wheels", True, "refused, as expected: no wheels"),
+        ("no wheels", False, "refused: no wheels"),
+        (None, True, "native; it has become possible: take linux/amd64 out of `refused` of"),
+        (None, False, "native"),
+    ],
+)
+def test_people_see_what_preflight_said(
+    matrix: Matrix, refused: str | None, *, expected: bool, said: str
+) -> None:
+    planned = plan(matrix, Selection(), "linux/amd64")
+    first = replace(planned.cells[0], refused=refused, refusal_expected=expected)
+    line = shown(replace(planned, cells=(first,)), {}).splitlines()[1]
+    assert line.split("amd64 ", 1)[1].strip().startswith(said)
 
 
 def shown(planned: Plan, environment: Mapping[str, str]) -> str:

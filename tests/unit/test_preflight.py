@@ -24,7 +24,15 @@ from builders.lock.wheels import (
 )
 from builders.paths import ROOT
 from builders.plan import Cell, Plan
-from builders.preflight import Answer, judge, read_requirements, reasons, selected, situation
+from builders.preflight import (
+    Answer,
+    asked,
+    judge,
+    read_requirements,
+    reasons,
+    selected,
+    situation,
+)
 
 BOOKWORM = Libraries(glibc="2.36", glibcxx="3.4.30")
 
@@ -311,19 +319,54 @@ def test_every_selected_cell_has_an_answer(tmp_path: Path) -> None:
     assert left_out.reasons == ("no common format",)
 
 
-@pytest.mark.parametrize(("binary", "code"), [("elf", 0), ("pe", 13)])
+def test_a_plan_whose_cells_are_asked_says_which_are_refused(tmp_path: Path) -> None:
+    locked_backend(tmp_path, "darwin/arm64", wheel("pe amd64"))
+    cells = (
+        cell("darwin/arm64", is_selected=False),
+        cell("linux/amd64"),  # without a lock
+        cell("linux/arm64", left_out="no common format"),
+    )
+    refused, unlocked, left_out = asked(tmp_path, Plan(host="linux/amd64", cells=cells)).cells
+    assert (refused.refused or "").startswith("x-1.0-py3-none-any.whl holds Windows binaries")
+    assert unlocked.refused == "some has no lock for linux/amd64"
+    assert left_out.refused is None
+
+
+def test_a_plan_whose_cells_are_possible_says_nothing(tmp_path: Path) -> None:
+    locked_backend(tmp_path, "darwin/arm64", wheel("mach-o arm64"))
+    planned = Plan(host="linux/amd64", cells=(cell("darwin/arm64"),))
+    assert asked(tmp_path, planned) == planned
+
+
+@pytest.mark.parametrize(
+    ("binary", "expected", "code", "said"),
+    [
+        ("elf", False, 0, "every requirement has a wheel"),
+        ("pe", False, 13, "x-1.0-py3-none-any.whl holds Windows binaries"),
+        ("pe", True, 0, "refused, as expected: x-1.0-py3-none-any.whl holds Windows binaries"),
+        ("elf", True, 0, "it has become possible: take linux/amd64 out of `refused` of"),
+    ],
+)
 def test_the_exit_status_tells_whether_a_cell_is_refused(
     binary: str,
     code: int,
+    said: str,
     tmp_path: Path,
+    *,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    expected: bool,
 ) -> None:
     images = tmp_path / "images"
     shutil.copytree(ROOT / "images" / "base", images / "base")
     locked_backend(images, "linux/amd64", wheel(f"{binary} amd64"))
     (images / "some").rename(images / "onnxruntime")
-    shutil.copy(ROOT / "matrix.yaml", tmp_path)
+    text = (ROOT / "matrix.yaml").read_text()
+    if expected:
+        text = text.replace(
+            "    budget_mb: 80\n", "    budget_mb: 80\n    refused: [linux/amd64]\n", 1
+        )
+    (tmp_path / "matrix.yaml").write_text(text)
     monkeypatch.setattr(command, "ROOT", tmp_path)
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
@@ -333,10 +376,13 @@ def test_the_exit_status_tells_whether_a_cell_is_refused(
     assert document["schema_version"] == 1
     first, *others = document["cells"]
     assert first["id"] == "onnxruntime-fixture-768-linux-amd64"
-    assert first["status"] == ("refused" if code else "possible")
-    assert bool(first["reasons"]) == bool(code)
+    is_possible = binary == "elf"
+    assert first["status"] == ("possible" if is_possible else "refused")
+    assert first["refusal_expected"] is expected
+    assert bool(first["reasons"]) is not is_possible
     # What matrix.yaml itself leaves out is told, and refuses nothing.
     assert {one["status"] for one in others} == {"left out"}
     assert command.run(parser.parse_args(words)) == code
     printed = capsys.readouterr().out
-    assert f"{int(code == 0)} of {len(document['cells'])} cells are possible" in printed
+    assert said in printed
+    assert f"{int(is_possible)} of {len(document['cells'])} cells are possible" in printed

@@ -52,6 +52,7 @@ def test_a_line_for_each_thing_that_happens(stream: io.StringIO, clock: Clock) -
         report.stage(CELLS[1], "build")
         report.passed(CELLS[0], "9f86d081884c")
         report.passed(CELLS[1], "")
+        report.refused(CELLS[0], "no wheel")
     assert stream.getvalue().splitlines() == [
         "    0.0s  engine          begins",
         "    0.0s  engine          starts dockerd",
@@ -61,6 +62,7 @@ def test_a_line_for_each_thing_that_happens(stream: io.StringIO, clock: Clock) -
         "   12.2s  bb-linux-amd64  build",
         "   12.2s  a-linux-amd64   passed  9f86d081884c",
         "   12.2s  bb-linux-amd64  passed",
+        "   12.2s  a-linux-amd64   refused, as expected: no wheel",
     ]
 
 

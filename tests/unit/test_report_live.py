@@ -110,10 +110,13 @@ def test_what_is_done_is_printed_and_no_longer_drawn(
         live.stage(CELLS[1], "audit")
         live.failed(CELLS[1], BuildError("first\n  | second", remedy="correct it"))
         live.failed(CELLS[2], BuildError("at once"))
+        live.note(CELLS[0], "again")
+        live.refused(CELLS[0], "no wheel")
         assert "".join(frame(live)) == ""
     text = written(console)
     assert "✓ engine             1.0s" in text
     assert "✓ a-linux-amd64      2.0s  9f86d081884c" in text
+    assert "○ a-linux-amd64      0.0s  refused, as expected: no wheel\n" in text
     assert "✗ bb-linux-amd64     0.0s  failed in audit\n    first\n      | second\n" in text
     assert "      -> correct it\n" in text
     assert "✗ c-linux-amd64      0.0s  failed\n    at once\n" in text

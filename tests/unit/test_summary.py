@@ -91,6 +91,27 @@ def test_a_narrow_console_shows_lines_for_each_cell() -> None:
     ]
 
 
+REFUSED = Row(cell="gpt4all-m-linux-arm64", result="refused", reason="no wheel for linux/arm64")
+
+
+def test_an_expected_refusal_stays_with_its_reason() -> None:
+    said = "refused, as expected: no wheel for linux/arm64"
+    wide = printed(PASSED, REFUSED, LEFT_OUT, width=170)
+    assert wide[3:5] == [f"○ {said}", "  gpt4all-m-linux-arm64"]
+    assert wide[-1] == "1 passed, 1 refused, 1 left out in 41.3s"
+    narrow = printed(PASSED, REFUSED, width=80)
+    assert narrow[3:5] == ["○ gpt4all-m-linux-arm64", f"  {said}"]
+    assert markdown([REFUSED], "1s").splitlines()[2].endswith(f"| {said} |")
+
+
+def test_what_people_should_know_of_a_cell_that_passed_is_shown() -> None:
+    possible = replace(PASSED, reason="it has become possible")
+    said = "passed: it has become possible"
+    assert printed(possible, width=170)[2].endswith(f"41.2s  {said}")
+    assert printed(possible, width=80)[3] == f"  {said}"
+    assert markdown([possible], "1s").splitlines()[2].endswith(f"| {said} |")
+
+
 def test_no_line_is_wider_than_the_console() -> None:
     for width in (40, 80, 120, 140):
         assert max(map(len, printed(*ROWS, width=width))) <= width

@@ -328,6 +328,18 @@ def test_another_baseline_fails_on_arm(tmp_path: Path) -> None:
     }
 
 
+def test_only_what_the_recipe_names_as_vendored_may_record_no_flags(tmp_path: Path) -> None:
+    name = "pkg/lib/libgomp.so.1"
+    members = sound() | {name: library("", needed=["libc.so.6"])}
+    promised = PROMISED.model_copy(update={"libraries": (*PROMISED.libraries, name)})
+
+    assert failures(tmp_path, members, promised=promised) == {
+        "wheel-flags": (f"{name} does not record its flags",)
+    }
+    vendored = promised.model_copy(update={"vendored": (name,)})
+    assert failures(tmp_path, members, promised=vendored) == {}
+
+
 def test_an_extension_that_is_dispatched_passes_only_where_the_recipe_says_so(
     tmp_path: Path,
 ) -> None:

@@ -121,3 +121,4 @@ def test_names_are_those_of_folders_with_a_recipe(tmp_path: Path) -> None:
 def test_the_committed_recipes_are_sound(path: Path) -> None:
     found = recipe.read(path.parents[2], path.parent.name)
     assert set(found.document.dispatched) <= set(found.document.libraries)
+    assert set(found.document.vendored) <= set(found.document.libraries)

@@ -21,14 +21,17 @@ class Recipe(BaseModel):
     name: Annotated[str, Field(min_length=1)]
     dimension: Annotated[int, Field(gt=0, description="length of a vector")]
     max_tokens: Annotated[int, Field(gt=0, description="special tokens included")]
-    pooling: Literal["mean", "cls"]
+    pooling: Literal["mean", "cls", "model"]
     normalize: bool
     prompts: dict[str, str]
     default_prompt: str | None
     vector_space: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     precision: Annotated[str, Field(min_length=1)]
-    format: Literal["onnx", "sentence-transformers", "gguf"]
+    format: Literal[
+        "onnx", "sentence-transformers", "gguf", "transformers", "remote-code", "openai"
+    ]
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    inputs: Annotated[list[Literal["text", "image"]], Field(min_length=1)] = ["text"]
     dense_layers: Annotated[
         bool, Field(description="whether linear layers after the pooling are part of the model")
     ] = False

@@ -30,6 +30,7 @@ def test_a_recipe_is_read_whole(model: Path) -> None:
         "precision": "float32",
         "format": "onnx",
         "dense_layers": False,
+        "inputs": ["text"],
     }
     assert set(read.files) == {"model.onnx", "tokenizer.json"}
     assert read.prefix == ""
@@ -51,7 +52,7 @@ def test_the_default_prompt_is_the_prefix(model: Path) -> None:
         ({"dimenson": 6}, "dimenson: Extra inputs are not permitted"),
         ({"dimension": "6"}, "dimension: Input should be a valid integer"),
         ({"dimension": 0}, "dimension: Input should be greater than 0"),
-        ({"pooling": "max"}, "pooling: Input should be 'mean' or 'cls'"),
+        ({"pooling": "max"}, "pooling: Input should be 'mean', 'cls' or 'model'"),
         ({"default_prompt": "search"}, "default_prompt 'search' is not one of the prompts"),
         ({"vector_space": "sha256:5"}, "vector_space: String should match pattern"),
         ({"dense_layers": 1}, "dense_layers: Input should be a valid boolean"),

@@ -1,0 +1,48 @@
+"""The comparison of a container's vectors with all that they must agree with."""
+
+from __future__ import annotations
+
+from builders import anchor as anchors
+from builders import corpus as corpora
+from builders import exact_answers, known_answers, parity, vectors
+from builders.check import Check
+from builders.plan import Cell
+from builders.project import Project
+from builders.smoke import Proof
+from builders.space import vector_space
+from builders.vectors import Vectors
+
+
+def checks(
+    project: Project, cell: Cell, found: Proof, *, reference: Vectors, other: Vectors | None
+) -> tuple[Check, ...]:
+    """Hold a container's vectors against all there is, and those alone against those batched.
+
+    Args:
+        project: The checkout.
+        cell: What was judged.
+        found: What the container gave: vectors of the corpus, or of a part, and of the texts with
+            known answers.
+        reference: What the same backend makes of the corpus on this host.
+        other: What the anchor makes of it, if that is another cell.
+
+    Raises:
+        ReferenceVectorsError: There are no vectors to compare with.
+    """
+    model = project.matrix.models[cell.model]
+    tolerance = project.matrix.tolerances[model.precision]
+    across = anchors.tolerance(project.matrix, cell)
+    corpus = corpora.read(project.root / corpora.COMMITTED)
+    alone = vectors.of(found.alone, corpus.ids)
+    exact = exact_answers.find(project.root / exact_answers.COMMITTED, corpus, vector_space(model))
+    return (
+        *parity.compare(reference, alone, tolerance),
+        *parity.compare(found.alone, found.batched, tolerance, name="batch-invariance"),
+        *(
+            parity.compare(other, alone, across, name=f"cross-backend:{other.backend}")
+            if other is not None
+            else ()
+        ),
+        *(exact_answers.checks(exact, alone, across) if exact is not None else ()),
+        *known_answers.checks(model, found.alone),
+    )
