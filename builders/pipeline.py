@@ -38,10 +38,10 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What became of the cells, and the engine that they ran on."""
+    """What became of the cells, and the engine that they ran on: none where none was worked on."""
 
     outcomes: tuple[Outcome, ...]
-    engine: Engine
+    engine: Engine | None
 
     @property
     def failed(self) -> bool:
@@ -64,6 +64,8 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
     asked = {cell.id: _preflight(project, cell, reporter) for cell in cells}
     refused = {name: outcome for name, outcome in asked.items() if outcome is not None}
     possible = [cell for cell in cells if cell.id not in refused]
+    if not possible:
+        return Finished(outcomes=tuple(refused[cell.id] for cell in cells), engine=None)
     with run_mark.mark(project.store.cache) as mark, ThreadPoolExecutor(options.jobs) as pool:
         found = pool.submit(stages.find_engine, project, reporter)
         results: dict[str, Future[Outcome]] = {}
@@ -128,7 +130,7 @@ def publish(project: Project, finished: Finished) -> None:
             raise PublicationError(
                 f"{found} is published, {tested.digest} was tested", where=tested.name
             )
-    if not passed:
+    if not passed or finished.engine is None:
         return
     with connection.connect(finished.engine.environment) as client:
         for outcome in finished.outcomes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from builders import engine, verdict
 from builders import rebuild as rebuilds
-from builders.bench import anew, emulated, single, sizes, start, wheel
+from builders.bench import anew, emulated, single, sizes, start, threads, wheel
 from builders.bench.bench import Bench, median, nox_seconds
 from builders.bench.emulated import Timed
 from builders.bench.record import Bound, Figure
@@ -112,6 +112,7 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], tuple[Figure, ...]]] = {
     "wheel": wheel.wheel,
     "start": start.start,
     "single": single.single,
+    "threads": threads.threads,
     "unchanged": unchanged,
     "emulation": emulation,
     "rebuild": rebuild,

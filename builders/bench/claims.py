@@ -203,6 +203,22 @@ BUILD = (
         ),
     ),
     Measurement(
+        name="threads",
+        title="Two services on two processors",
+        method=(
+            "`backend.py` of llama-cpp on this host with the image's wheel and fixture-768, one"
+            " short text embedded 300 times; two such processes at a time, first with one thread"
+            " each, then with two. The figures are medians of all times of both, over five rounds;"
+            " the quotient is each round's. Threads that wait for each other by spinning, as ggml's"
+            " own do, keep a processor from the one that they wait for; OpenMP's go to sleep."
+        ),
+        claims=(
+            Claim(name="one", text="two services, one thread each", unit="ms"),
+            Claim(name="two", text="two services, two threads each", unit="ms"),
+            Claim(name="ratio", text="two threads each over one thread each", unit="", target=4),
+        ),
+    ),
+    Measurement(
         name="unchanged",
         title="Nothing changed",
         method=(

@@ -67,6 +67,7 @@ class Subject:
     Attributes:
         warm: How often it embeds before it is timed.
         times: How often it is timed.
+        threads: How many compute a text.
     """
 
     python: Path
@@ -75,6 +76,7 @@ class Subject:
     text: str
     warm: int
     times: int
+    threads: int = 1
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -82,11 +84,11 @@ class Subject:
         return (str(self.python), str(SCRIPT), str(self.warm), str(self.times))
 
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment: one thread computes, and nothing that the user has set counts."""
+        """Return the environment: nothing that the user has set counts."""
         return {
             **{name: environment[name] for name in ("HOME", "PATH") if name in environment},
             "EMBEDDING_MODEL_DIR": str(self.model),
-            "EMBEDDING_THREADS": "1",
+            "EMBEDDING_THREADS": str(self.threads),
             "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONNOUSERSITE": "1",
@@ -97,23 +99,8 @@ class Subject:
 def single(bench: Bench) -> tuple[Figure, ...]:
     """Time one text with our wheel against the default one, and Q8_0 against AVX2 alone."""
     project = bench.project
-    cells = [one for one in anew.image_cells(project, BACKEND) if one.platform == host.current()]
-    if not cells:
-        raise BenchError(
-            "the images' wheels do not run on this host", remedy="measure on linux/amd64"
-        )
-    engine = stages.find_engine(project, bench.reporter)
-    locks = stages.fetch(project, cells, engine.native, bench.reporter)
-    toolchain = Toolchain(lock=locks.toolchain, engine=lambda: engine)
-    path = (project.images / "service", project.images / BACKEND)
-    ours = Subject(
-        python=stages.host_python(project, BACKEND, toolchain, bench.reporter),
-        model=models.directory(project, MODEL, "gguf").path,
-        path=path,
-        text=SHORT,
-        warm=50,
-        times=300,
-    )
+    ours = installed(bench)
+    path = ours.path
     default = replace(ours, python=default_wheel.python(bench, BACKEND))
     figures = list(compared(("ours", "default", "ratio"), _in_turn(bench, ours, default)))
     only_avx2 = only_variant(ours.python, AVX2, bench.scratch / AVX2)
@@ -124,6 +111,31 @@ def single(bench: Bench) -> tuple[Figure, ...]:
         refuse_same_variant(rounds)
         figures += compared(("avx2", "best", "gain"), rounds)
     return tuple(figures)
+
+
+def installed(bench: Bench) -> Subject:
+    """Return what embeds a short text on this host with the image's wheel.
+
+    Raises:
+        BenchError: The wheel is not for this host.
+    """
+    project = bench.project
+    cells = [one for one in anew.image_cells(project, BACKEND) if one.platform == host.current()]
+    if not cells:
+        raise BenchError(
+            "the images' wheels do not run on this host", remedy="measure on linux/amd64"
+        )
+    engine = stages.find_engine(project, bench.reporter)
+    locks = stages.fetch(project, cells, engine.native, bench.reporter)
+    toolchain = Toolchain(lock=locks.toolchain, engine=lambda: engine)
+    return Subject(
+        python=stages.host_python(project, BACKEND, toolchain, bench.reporter),
+        model=models.directory(project, MODEL, "gguf").path,
+        path=(project.images / "service", project.images / BACKEND),
+        text=SHORT,
+        warm=50,
+        times=300,
+    )
 
 
 def compared(claims: tuple[str, str, str], rounds: Sequence[Round]) -> tuple[Figure, ...]:
@@ -178,12 +190,13 @@ def _in_turn(bench: Bench, first: Subject, second: Subject) -> tuple[Round, ...]
     rounds = []
     with bench.reporter.step("single text") as step:
         for _ in range(ROUNDS):
-            rounds.append((_repeated(first), _repeated(second)))
+            rounds.append((repeated(first), repeated(second)))
             step.note(" ms, ".join(f"{one.name} {one.milliseconds:.2f}" for one in rounds[-1]))
     return tuple(rounds)
 
 
-def _repeated(subject: Subject) -> Repeated:
+def repeated(subject: Subject) -> Repeated:
+    """Embed a text again and again in a process of its own."""
     completed = run(
         subject.argv,
         env=subject.environment(os.environ),

@@ -19,13 +19,14 @@ from builders.conversion.architecture import (
     WORD_TABLE,
     Architecture,
     Layer,
+    Weights,
     layer,
 )
 from builders.conversion.gguf_file import Tensor, Value
 from builders.conversion.gguf_file import chunks as file_chunks
 from builders.conversion.quantisation import F16, F32, Q8_0, Chunk, Encoding, Numbers
-from builders.conversion.vocabulary import CONTINUATION, SPECIAL, vocabulary
-from builders.conversion.architecture import Weights
+from builders.conversion.wordpiece import CONTINUATION, WordPiece
+from builders.errors import ModelError
 
 Pooling = Literal["mean", "cls"]
 
@@ -38,7 +39,7 @@ _FILE_TYPES = {"float32": 0, "float16": 1, "q8_0": 7}
 _POOLINGS: Mapping[Pooling, int] = {"mean": 1, "cls": 2}
 """`enum llama_pooling_type`."""
 
-_NORMAL, _CONTROL = 1, 3
+_NORMAL, _CONTROL, _UNUSED = 1, 3, 5
 """Types of tokens (`enum llama_token_type`)."""
 
 _WORD_START = "\u2581"
@@ -51,6 +52,7 @@ def chunks(
     name: str,
     architecture: Architecture,
     weights: Weights,
+    tokenizer: WordPiece,
     *,
     precision: str,
     pooling: Pooling | None,
@@ -61,11 +63,13 @@ def chunks(
         name: What the file says that the model is called.
         architecture: Its sizes.
         weights: Its numbers.
+        tokenizer: Its vocabulary; rows of the word table beyond it are marked as unused.
         precision: One of PRECISIONS; what is not a projection or the word table is float32.
         pooling: What the file says of pooling; None: nothing, as in files of old converters.
 
     Raises:
-        ModelError: The precision cannot store rows of the architecture's widths.
+        ModelError: The precision cannot store rows of the architecture's widths, or the word table
+            has fewer rows than there are tokens.
     """
     keys = {
         "general.architecture": _prefix(architecture),
@@ -74,7 +78,7 @@ def chunks(
         **({"general.quantization_version": 2} if precision == "q8_0" else {}),
         **_sizes(architecture),
         **({f"{_prefix(architecture)}.pooling_type": _POOLINGS[pooling]} if pooling else {}),
-        **_tokenizer(architecture),
+        **_tokenizer(architecture, tokenizer),
     }
     tensors = [
         Tensor(name=tensor, values=values, encoding=_encoding(tensor, values, precision))
@@ -108,29 +112,37 @@ def _sizes(architecture: Architecture) -> dict[str, Value]:
     return {f"{_prefix(architecture)}.{key}": value for key, value in sizes.items()}
 
 
-def _tokenizer(architecture: Architecture) -> dict[str, Value]:
-    tokens = vocabulary(architecture.vocabulary)
-    kinds = tuple(_CONTROL if token in SPECIAL else _NORMAL for token in tokens)
-    first, last = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")
+def _tokenizer(architecture: Architecture, tokenizer: WordPiece) -> dict[str, Value]:
+    used = len(tokenizer.tokens)
+    if used > architecture.vocabulary:
+        raise ModelError(
+            f"its tokenizer has {used} tokens, and its word table {architecture.vocabulary} rows"
+        )
+    unused = range(used, architecture.vocabulary)
+    kinds = (_CONTROL if token in tokenizer.special else _NORMAL for token in tokenizer.tokens)
+    ids = tokenizer.ids
     keys: dict[str, Value] = {
         "model": "bert",
-        "tokens": tuple(_stored(token) for token in tokens),
-        "token_type": kinds,
+        "tokens": (
+            *(_stored(token, tokenizer.special) for token in tokenizer.tokens),
+            *(f"[PAD{row}]" for row in unused),
+        ),
+        "token_type": (*kinds, *(_UNUSED for _ in unused)),
         "token_type_count": architecture.token_types,
-        "bos_token_id": first,
-        "eos_token_id": last,
-        "unknown_token_id": SPECIAL.index("[UNK]"),
-        "seperator_token_id": last,  # sic: llama.cpp's spelling
-        "padding_token_id": SPECIAL.index("[PAD]"),
-        "cls_token_id": first,
-        "mask_token_id": SPECIAL.index("[MASK]"),
+        "bos_token_id": ids["[CLS]"],
+        "eos_token_id": ids["[SEP]"],
+        "unknown_token_id": ids["[UNK]"],
+        "seperator_token_id": ids["[SEP]"],  # sic: llama.cpp's spelling
+        "padding_token_id": ids["[PAD]"],
+        "cls_token_id": ids["[CLS]"],
+        "mask_token_id": ids["[MASK]"],
     }
     return {f"tokenizer.ggml.{key}": value for key, value in keys.items()}
 
 
-def _stored(token: str) -> str:
+def _stored(token: str, special: frozenset[str]) -> str:
     """A token as llama.cpp has it: what begins a word is marked, rather than what continues one."""
-    if token in SPECIAL:
+    if token in special:
         return token
     if token.startswith(CONTINUATION):
         return token.removeprefix(CONTINUATION)

@@ -21,11 +21,11 @@ from builders.conversion.architecture import (
     WORD_TABLE,
     Architecture,
     Layer,
+    Weights,
     layer,
 )
 from builders.conversion.onnx_file import FLOAT, INT64, Array, Attribute, Chunk, Graph, Node, Value
 from builders.conversion.onnx_file import chunks as file_chunks
-from builders.conversion.architecture import Weights
 
 _OPSET, _IR_VERSION = 17, 9
 """The oldest with LayerNormalization as one operation: every runtime of the last years reads it."""

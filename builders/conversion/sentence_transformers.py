@@ -7,31 +7,48 @@ from collections.abc import Mapping
 from typing import Literal
 
 from builders.conversion.architecture import Architecture
-from builders.conversion.vocabulary import SPECIAL
+from builders.conversion.wordpiece import WordPiece
 
 
-def configuration(
-    architecture: Architecture,
+def encoder(
+    architecture: Architecture, tokenizer: WordPiece, *, max_tokens: int
+) -> dict[str, bytes]:
+    """Return the configuration of a known architecture and its tokenizer, by path.
+
+    The names of `nomic_bert` are those of the native class of transformers (5.5 and later): nothing
+    asks for remote code.
+    """
+    return {
+        "config.json": _json(_transformer(architecture, tokenizer)),
+        "tokenizer_config.json": _json(_tokenizer(tokenizer, max_tokens)),
+    }
+
+
+def modules(
     *,
+    dimension: int,
     pooling: Literal["mean", "cls"],
+    normalize: bool,
     max_tokens: int,
     prompts: Mapping[str, str],
 ) -> dict[str, bytes]:
-    """Return the files of configuration by their path in the directory.
+    """Return what makes an encoder one of sentence-transformers: its files, by path.
 
-    The names of `nomic_bert` are those of the native class of transformers (5.5 and later): nothing
-    asks for remote code. The modules have their old class names, which every version of
-    sentence-transformers knows.
+    The modules have their old class names, which every version of sentence-transformers knows.
     """
-    prefix = "sentence_transformers.models"
+    paths = {"": "Transformer", "1_Pooling": "Pooling"} | (
+        {"2_Normalize": "Normalize"} if normalize else {}
+    )
     return {
-        "config.json": _json(_transformer(architecture)),
-        "tokenizer_config.json": _json(_tokenizer(max_tokens)),
         "modules.json": _json(
             [
-                {"idx": 0, "name": "0", "path": "", "type": f"{prefix}.Transformer"},
-                {"idx": 1, "name": "1", "path": "1_Pooling", "type": f"{prefix}.Pooling"},
-                {"idx": 2, "name": "2", "path": "2_Normalize", "type": f"{prefix}.Normalize"},
+                {
+                    "idx": place,
+                    "name": str(place),
+                    "path": path,
+                    "type": f"sentence_transformers.models.{kind}",
+                }
+                for place, (path, kind) in enumerate(paths.items())
             ]
         ),
         "sentence_bert_config.json": _json({"max_seq_length": max_tokens, "do_lower_case": False}),
@@ -44,7 +61,7 @@ def configuration(
         ),
         "1_Pooling/config.json": _json(
             {
-                "word_embedding_dimension": architecture.dimension,
+                "word_embedding_dimension": dimension,
                 "pooling_mode_cls_token": pooling == "cls",
                 "pooling_mode_mean_tokens": pooling == "mean",
                 "pooling_mode_max_tokens": False,
@@ -55,11 +72,11 @@ def configuration(
             }
         ),
         # Normalize has nothing to say, but an empty directory is lost in archives, layers and git.
-        "2_Normalize/config.json": _json({}),
+        **({"2_Normalize/config.json": _json({})} if normalize else {}),
     }
 
 
-def _transformer(architecture: Architecture) -> dict[str, object]:
+def _transformer(architecture: Architecture, tokenizer: WordPiece) -> dict[str, object]:
     common = {
         "model_type": architecture.model_type,
         "vocab_size": architecture.vocabulary,
@@ -70,7 +87,7 @@ def _transformer(architecture: Architecture) -> dict[str, object]:
         "max_position_embeddings": architecture.positions,
         "type_vocab_size": architecture.token_types,
         "layer_norm_eps": architecture.layer_norm_epsilon,
-        "pad_token_id": SPECIAL.index("[PAD]"),
+        "pad_token_id": tokenizer.ids["[PAD]"],
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
         "dtype": "float32",
@@ -86,12 +103,12 @@ def _transformer(architecture: Architecture) -> dict[str, object]:
     }
 
 
-def _tokenizer(max_tokens: int) -> dict[str, object]:
+def _tokenizer(tokenizer: WordPiece, max_tokens: int) -> dict[str, object]:
     return {
         "tokenizer_class": "BertTokenizer",
-        "do_lower_case": True,
-        "strip_accents": None,
-        "tokenize_chinese_chars": True,
+        "do_lower_case": tokenizer.lowercase,
+        "strip_accents": tokenizer.strip_accents,
+        "tokenize_chinese_chars": tokenizer.handle_chinese_chars,
         "model_max_length": max_tokens,
         "pad_token": "[PAD]",
         "unk_token": "[UNK]",

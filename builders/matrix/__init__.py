@@ -35,6 +35,9 @@ FIXTURE_FORMATS: Mapping[str, tuple[Format, ...]] = {
 }
 """In which file formats a text fixture is made, by its precision."""
 
+PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+"""How the names of files end that Python runs as a program when it loads them."""
+
 NAME = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 PREFIX = r"^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$"
@@ -45,7 +48,11 @@ SOURCE = (
     r"|hub:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*@[0-9a-f]{40}"
     r"|file:.+|openai:.+)$"
 )
+REPOSITORY = r"^hub:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*@[0-9a-f]{40}$"
+FILE = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
+SHA256 = r"^[0-9a-f]{64}$"
 PROMPT = r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$"
+PAGE = r"^(https?|file)://\S+$"
 
 RULES: Mapping[str, str] = {
     NAME: "must be lower-case letters and digits, with single '-', '.' or '_' between them",
@@ -55,7 +62,11 @@ RULES: Mapping[str, str] = {
     PUBLICATION: "must be oci: and a directory",
     SOURCE: "must be fixture:NAME, hub:OWNER/NAME@COMMIT (40 hexadecimal digits: a branch moves),"
     " file:DIRECTORY, or openai:MODEL",
+    REPOSITORY: "must be hub:OWNER/NAME@COMMIT (40 hexadecimal digits: a branch moves)",
+    FILE: "must be the name of a file: letters, digits, '.', '_', '-', and '/' between folders",
+    SHA256: "must be 64 lower-case hexadecimal digits",
     PROMPT: "must be letters and digits, with single '-' or '_' between them",
+    PAGE: "must be the URL of a page that links to wheels: https://HOST/PATH",
 }
 """What each pattern means, in words."""
 
@@ -129,6 +140,9 @@ class Backend(Section):
     refused: Platforms = ()
     """Where its locks are expected to refuse it: it does not fail the run, and the run says when
     it has become possible."""
+    versions_may_differ: Names = Field(default_factory=tuple)
+    """The packages that decide its vectors, and may be of other versions in a container than on the
+    host whose vectors it is held against; the verdict names both."""
     cross_backend: Mapping[Name, Tolerance] = {}
     """Gates against the anchor's vectors, by model, where its precision's own do not fit."""
 
@@ -147,6 +161,19 @@ class KnownAnswer(Section):
     the proportions of `values` to each other are compared."""
     tolerance: float = Field(gt=0, lt=1)
     """The most by which a number may differ, after both vectors are scaled to unit length."""
+
+
+class ModelFile(Section):
+    """A file of a model that is fetched. What is not known is left out: a fetch completes it."""
+
+    sha256: str | None = Field(default=None, pattern=SHA256)
+    """Of its content; where left out, the first fetch pins it in the model's lock, and says so."""
+    size: int | None = Field(default=None, ge=0)
+    """In bytes."""
+    path: str | None = Field(default=None, pattern=FILE)
+    """Where it is in its repository or directory, if not under its own name."""
+    source: str | None = Field(default=None, pattern=REPOSITORY)
+    """The repository that it comes from, if not the model's."""
 
 
 class Model(Section):
@@ -169,6 +196,9 @@ class Model(Section):
     """Digest of tokenizer.json."""
     formats: Formats = Field(default_factory=_formats, validate_default=True)
     """The file formats in which it can be had; of a text fixture: those it is made in."""
+    files: Mapping[Annotated[str, Field(pattern=FILE)], ModelFile] = {}
+    """What is fetched, by its name in the directory that a backend loads; where a format's own file
+    is not among them (`model.onnx`, `model.gguf`), it is converted from model.safetensors."""
     inputs: Inputs = ("text",)
     """What it makes vectors of."""
     pooling: Literal["mean", "cls", "model"]
@@ -200,6 +230,20 @@ class Model(Section):
             raise ValueError("missing: only those of a fixture are known without it")
         return formats
 
+    @field_validator("files")
+    @classmethod
+    def _are_to_be_fetched(
+        cls, files: Mapping[str, ModelFile], info: ValidationInfo
+    ) -> Mapping[str, ModelFile]:
+        is_fetched = info.data.get("source", "").startswith(("hub:", "file:"))
+        if pickles := [name for name in files if name.endswith(PICKLES)]:
+            raise ValueError(
+                f"{', '.join(pickles)}: a pickle may run any program; use the model's safetensors"
+            )
+        if files and not is_fetched:
+            raise ValueError("only of a hub: or file: source")
+        return files
+
     @field_validator("known_answers")
     @classmethod
     def _can_be_asked(
@@ -207,6 +251,8 @@ class Model(Section):
     ) -> Mapping[str, KnownAnswer]:
         prompts, default = info.data.get("prompts", {}), info.data.get("default_prompt")
         prefix = prompts.get(default, "")
+        if answers and "text" not in info.data.get("inputs", ("text",)):
+            raise ValueError("known answers are of texts: this model takes none")
         for name, answer in answers.items():
             if not answer.text.startswith(prefix):
                 raise ValueError(f"the text of {name} lacks the default prompt, {prefix!r}")
@@ -239,6 +285,9 @@ class Matrix(Section):
     """Where passing images go: `oci:DIRECTORY`, an OCI image layout."""
     prefix: str = Field(pattern=PREFIX, max_length=100)
     """The beginning of images' names: `<prefix>/<backend>-<model>`."""
+    find_links: Mapping[Name, Annotated[str, Field(pattern=PAGE)]] = {}
+    """Where wheels of a project are that the places configured for pip do not have: a page of links
+    to them, by the project's name. It is asked for nothing else."""
     platforms: Annotated[Mapping[Platform, PlatformOptions], Field(min_length=1)]
     """The platforms there are: Linux ones get images, the others yield reference vectors."""
     tolerances: Annotated[Mapping[Name, Tolerance], Field(min_length=1)]
@@ -249,6 +298,8 @@ class Matrix(Section):
     """The backend whose float32 vectors all others of the same vector space are held against."""
     models: Annotated[Mapping[Name, Model], Field(min_length=1)]
     """The models there are."""
+    accept_licences: Annotated[tuple[str, ...], AfterValidator(_unrepeated)] = ()
+    """SPDX identifiers of licences that are not open, under which images may be published."""
     default: Default = Field(default_factory=Default)
     """Which cells run without being named."""
 

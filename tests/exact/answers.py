@@ -42,14 +42,14 @@ def answered() -> Corpus:
     return Corpus(texts=tuple(text for text in whole.texts if text.id in chosen))
 
 
-def compute(model: Model, scratch: Path) -> Document:
+def compute(model: Model, scratch: Path, corpus: Corpus) -> Document:
     """Return the exact answers of a fixture.
 
     Args:
         model: The fixture.
         scratch: A directory that is not there yet.
+        corpus: What it is asked.
     """
-    corpus = answered()
     fixture.write(model.source.removeprefix("fixture:"), "sentence-transformers", scratch)
     rows = texts.vectors(scratch, model, [text.text for text in corpus.texts])
     return exact_answers.document(vector_space(model), corpus, rows)

@@ -18,12 +18,16 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from builders.fixture import onnx_graph
-from builders.fixture.architecture import POSITION_TABLE, TYPE_TABLE, Architecture
-from builders.fixture.gguf import PRECISIONS
-from builders.fixture.onnx_file import FLOAT, Chunk
-from builders.fixture.onnx_file import chunks as file_chunks
-from builders.fixture.weights import Weights
+from builders.conversion import onnx_graph
+from builders.conversion.architecture import (
+    POSITION_TABLE,
+    TYPE_TABLE,
+    Architecture,
+    Weights,
+)
+from builders.conversion.gguf import PRECISIONS
+from builders.conversion.onnx_file import FLOAT, Chunk
+from builders.conversion.onnx_file import chunks as file_chunks
 from tests.unit.gguf_reader import Stored
 
 Numbers = NDArray[np.float32]

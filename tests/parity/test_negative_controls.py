@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 
 from builders import anchor, corpus, fixture, matrix, parity, plan, space, vectors
+from builders.conversion import onnx_graph as fixture_onnx
+from builders.conversion.onnx_file import Chunk
 from builders.corpus import Corpus
 from builders.errors import ReferenceVectorsError
 from builders.files import sha256_of, tree_digests
-from builders.fixture import onnx_graph as fixture_onnx
 from builders.fixture.encoder import TextEncoder
-from builders.fixture.onnx_file import Chunk
 from builders.fixture.weights import weights
 from builders.matrix import Matrix, Model, Tolerance
 from builders.vectors import Vectors

@@ -138,9 +138,13 @@ def test_drift_fails_by_its_figure(judged: Judged) -> None:
     (check,) = [check for check in found.failures if check.name == "parity:max-abs-difference"]
     assert check.limit == 1e-5
     assert check.figure == pytest.approx(1e-4, rel=0.05)
-    # From the right backend's vectors, which are the anchor's, it is as far.
+    # It is as far from the right backend's vectors, which are the anchor's, from those of the
+    # definition, and from what was published.
     failed = {check.name.partition(":")[0] for check in found.failures}
-    assert failed == {"parity", "cross-backend"}
+    assert failed == {"parity", "cross-backend", "exact", "known-answer"}
+    for name in ("exact:max-abs-difference", "known-answer:definition"):
+        (check,) = [check for check in found.failures if check.name == name]
+        assert check.figure == pytest.approx(1e-4, rel=0.05)
 
 
 def test_only_what_is_right_is_published(judged: Judged) -> None:

@@ -22,7 +22,7 @@ EXACT, ROUNDED, ACROSS = (
 @pytest.fixture
 def several() -> Matrix:
     """Two backends, two vector spaces, and two precisions in one of them."""
-    document: dict[str, Any] = PLAIN.model_dump()
+    document: dict[str, Any] = PLAIN.model_dump(exclude_unset=True)
     model, backend = document["models"]["fixture-768"], document["backends"]["onnxruntime"]
     other = {**model, "weights": f"sha256:{'1' * 64}"}
     document["models"] = {

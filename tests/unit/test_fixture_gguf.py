@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from builders import fixture
+from builders.conversion import gguf, wordpiece
 from builders.errors import ModelError
-from builders.fixture import gguf
 from builders.fixture.architecture import Architecture
+from builders.fixture.tokenizer import tokenizer_json
 from builders.fixture.weights import Weights, weights
 from tests.unit.exact import read_safetensors
 from tests.unit.gguf_reader import Gguf, read
@@ -107,7 +108,10 @@ def written(
     precision: str,
     pooling: gguf.Pooling | None,
 ) -> bytes:
-    chunks = gguf.chunks(name, architecture, numbers, precision=precision, pooling=pooling)
+    tokenizer = wordpiece.read(tokenizer_json(architecture.vocabulary))
+    chunks = gguf.chunks(
+        name, architecture, numbers, tokenizer, precision=precision, pooling=pooling
+    )
     return b"".join(chunks)
 
 

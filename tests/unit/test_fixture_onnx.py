@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from builders import fixture
-from builders.fixture.onnx_graph import inverse_frequencies
+from builders.conversion.onnx_graph import inverse_frequencies
 from tests.unit.exact import ExactEncoder
 
 NAMES = ("fixture-768", "fixture-bert-384")

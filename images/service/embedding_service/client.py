@@ -6,6 +6,7 @@ It runs inside the container too (`docker exec`): the containers have no network
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import http.client
 import json
@@ -19,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from embedding_service import document
-from embedding_service.corpus import Text, read_corpus
+from embedding_service.corpus import Entry, read_corpus
 from embedding_service.document import VectorDocument
 from embedding_service.errors import ServerAnswerError, StartError
+from embedding_service.inputs import Image, Input, kind
 from embedding_service.settings import Settings
 
 REQUEST_SECONDS = 120
@@ -40,10 +42,14 @@ def main(words: Sequence[str] | None = None) -> int:
     wait = commands.add_parser("wait", help="wait until the model is loaded; print its /health")
     wait.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="default: 60")
     embed = commands.add_parser(
-        "embed", help="embed a corpus, one text a request, and write a vector document"
+        "embed", help="embed a corpus, one input a request, and write a vector document"
     )
     embed.add_argument(
-        "--corpus", type=Path, required=True, metavar="FILE", help='JSON lines {"id", "text"}'
+        "--corpus",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help='JSON lines {"id", "text"} or {"id", "image"}',
     )
     embed.add_argument(
         "--output", type=Path, metavar="FILE", help="the document (default: standard output)"
@@ -54,8 +60,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if arguments.command == "wait":
             sys.stdout.write(json.dumps(wait_until_ready(port, arguments.timeout)) + "\n")
         else:
-            texts = read_corpus(arguments.corpus)
-            document.write(embed_corpus(port, texts), arguments.output)
+            entries = read_corpus(arguments.corpus)
+            document.write(embed_corpus(port, entries), arguments.output)
     except StartError as error:
         sys.stderr.write(f"embedding_service.client: {error}\n")
         return error.exit_code
@@ -88,22 +94,24 @@ def wait_until_ready(port: int, timeout: float) -> dict[str, Any]:
         time.sleep(POLL_SECONDS)
 
 
-def embed_corpus(port: int, texts: Sequence[Text]) -> VectorDocument:
-    """Embed texts over HTTP, one a request, in their order.
+def embed_corpus(port: int, entries: Sequence[Entry]) -> VectorDocument:
+    """Embed a corpus over HTTP, one input a request, in its order.
 
     Raises:
-        ServerAnswerError: There is no answer, or another than 200; the message holds the text's
+        ServerAnswerError: There is no answer, or another than 200; the message holds the input's
             id.
     """
     vectors: dict[str, str] = {}
     with _connection(port) as connection:
         health = _health(connection)
-        for text in texts:
-            answer = _ask(connection, "POST", "/embed", json.dumps({"text": text.text}))
+        for entry in entries:
+            answer = _ask(connection, "POST", "/embed", json.dumps(request(entry.input)))
             if answer.status != http.HTTPStatus.OK:
-                raise ServerAnswerError(f"text {text.id!r}: {answer.status} {answer.content}")
+                raise ServerAnswerError(
+                    f"{kind(entry.input)} {entry.id!r}: {answer.status} {answer.content}"
+                )
             values = answer.content["embedding"]
-            vectors[text.id] = document.encoded(struct.pack(f"<{len(values)}f", *values))
+            vectors[entry.id] = document.encoded(struct.pack(f"<{len(values)}f", *values))
     return VectorDocument(
         backend=health["backend"],
         libraries=health["libraries"],
@@ -115,6 +123,13 @@ def embed_corpus(port: int, texts: Sequence[Text]) -> VectorDocument:
         batch_size=1,
         vectors=vectors,
     )
+
+
+def request(given: Input) -> dict[str, str]:
+    """Return what `POST /embed` is sent for an input."""
+    if isinstance(given, Image):
+        return {"image": base64.b64encode(given.content).decode("ascii")}
+    return {"text": given}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding_service import recipe as recipes
-from embedding_service.errors import EmbeddingError, InputError, ModelError, StartError
+from embedding_service.errors import (
+    EmbeddingError,
+    InputError,
+    ModelError,
+    StartError,
+    UnsupportedInputError,
+)
+from embedding_service.inputs import Image, Input, kind
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
@@ -70,6 +77,19 @@ class Backend(Protocol):
         ...
 
 
+class ImageBackend(Backend, Protocol):
+    """A backend whose capabilities name images: only such a one is given any."""
+
+    def embed(self, inputs: Sequence[Input]) -> Vectors:
+        """Return the vectors of texts and images, in their order.
+
+        Raises:
+            InputError: See `Backend.embed`.
+            ImageError: One of the inputs is no image that can be read.
+        """
+        ...
+
+
 def backend_class() -> type[Backend]:
     """Return the class `Backend` of the module `backend`.
 
@@ -100,11 +120,12 @@ def load(model_dir: Path, recipe: Recipe, backend: type[Backend], settings: Sett
     """Verify the model's files, then let the backend load them.
 
     Raises:
-        ModelError: The files are not those of the recipe, or the backend failed.
+        ModelError: The files are not those of the recipe, the backend failed, or it cannot take
+            what the recipe says that the model takes.
     """
     recipes.verify(model_dir, recipe)
     try:
-        return backend.load(model_dir, settings)
+        loaded = backend.load(model_dir, settings)
     except StartError:
         raise
     except Exception as error:
@@ -112,24 +133,39 @@ def load(model_dir: Path, recipe: Recipe, backend: type[Backend], settings: Sett
         raise ModelError(
             f"backend {backend.name} cannot load {model_dir}: {type(error).__name__}: {reason}"
         ) from error
+    able = {"text": loaded.capabilities.text, "image": loaded.capabilities.image}
+    if unable := [name for name in recipe.inputs if not able[name]]:
+        raise ModelError(
+            f"backend {backend.name} makes no vectors of {' and '.join(unable)}, "
+            f"which {recipe.name} takes"
+        )
+    return loaded
 
 
-def embed(backend: Backend, recipe: Recipe, texts: Sequence[str]) -> Vectors:
-    """Return the checked vectors of texts, each put behind the recipe's default prompt.
+def embed(backend: Backend, recipe: Recipe, inputs: Sequence[Input]) -> Vectors:
+    """Return the checked vectors of inputs, each text put behind the recipe's default prompt.
 
     Raises:
         EmbeddingError: The backend failed, or the vectors are not of the recipe's dimension, not
             finite, or not of unit length where the recipe normalises. The message holds no text;
             a library's own message, which may, is the cause's.
         InputError: See `Backend.embed`.
+        UnsupportedInputError: The model takes no input of that kind.
     """
+    for index, given in enumerate(inputs):
+        if kind(given) not in recipe.inputs:
+            raise UnsupportedInputError(
+                index=index, model=recipe.name, takes=recipe.inputs, kind=kind(given)
+            )
+    prompted = [each if isinstance(each, Image) else recipe.prefix + each for each in inputs]
     try:
-        vectors = backend.embed([recipe.prefix + text for text in texts])
+        # Images are among them only if the recipe takes images, and then so does the backend.
+        vectors = cast("ImageBackend", backend).embed(prompted)
     except InputError:
         raise
     except Exception as error:
         raise EmbeddingError(f"{backend.name} failed with {type(error).__name__}") from error
-    expected = (len(texts), recipe.dimension)
+    expected = (len(inputs), recipe.dimension)
     if vectors.shape != expected or vectors.dtype != np.float32:
         raise EmbeddingError(
             f"{backend.name} returned {vectors.dtype} of shape {vectors.shape} for "

@@ -1,28 +1,33 @@
-"""The corpus: texts to embed for a comparison, one JSON object a line."""
+"""The corpus: texts and images to embed for a comparison, one JSON object a line."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from embedding_service.errors import SettingsError
+from embedding_service.inputs import Image, Input
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
-    """One text of the corpus, with its unique id."""
+class Entry:
+    """One input of the corpus, with its unique id."""
 
     id: str
-    text: str
+    input: Input
 
 
-def read_corpus(path: Path) -> tuple[Text, ...]:
-    """Read a file of JSON lines with the keys `id` and `text`; further keys are others' business.
+def read_corpus(path: Path) -> tuple[Entry, ...]:
+    """Read a file of JSON lines with the keys `id` and `text`, or `id` and `image` (in base64).
+
+    Further keys are others' business.
 
     Raises:
         SettingsError: The file cannot be read, a line is malformed, an id occurs twice, or there
-            is no text.
+            is nothing in it.
     """
     try:
         # Only a line feed ends a line: JSON strings may hold what else Unicode counts as one.
@@ -30,23 +35,32 @@ def read_corpus(path: Path) -> tuple[Text, ...]:
             lines = list(file)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"corpus {path} cannot be read: {error}") from error
-    texts: dict[str, Text] = {}
+    entries: dict[str, Entry] = {}
     for number, line in enumerate(lines, start=1):
-        match _parsed(line):
-            case {"id": str(key), "text": str(text)}:
-                if key in texts:
-                    raise SettingsError(f"{path}:{number}: the id {key!r} occurs twice")
-                texts[key] = Text(id=key, text=text)
-            case _:
-                raise SettingsError(f"{path}:{number}: not an object with strings id and text")
-    if not texts:
-        raise SettingsError(f"corpus {path} holds no text")
-    return tuple(texts.values())
+        entry = _entry(line)
+        if entry is None:
+            raise SettingsError(
+                f"{path}:{number}: not an object with strings id and text, or id and image"
+            )
+        if entry.id in entries:
+            raise SettingsError(f"{path}:{number}: the id {entry.id!r} occurs twice")
+        entries[entry.id] = entry
+    if not entries:
+        raise SettingsError(f"corpus {path} holds nothing")
+    return tuple(entries.values())
 
 
-def _parsed(line: str) -> object:
+def _entry(line: str) -> Entry | None:
     try:
-        parsed: object = json.loads(line)
-    except ValueError:
+        match json.loads(line):
+            case {"id": str(), "text": _, "image": _}:
+                return None
+            case {"id": str(key), "text": str(text)}:
+                return Entry(id=key, input=text)
+            case {"id": str(key), "image": str(image)}:
+                content = base64.b64decode(image, validate=True)
+                return Entry(id=key, input=Image(content=content))
+            case _:
+                return None
+    except (binascii.Error, ValueError):
         return None
-    return parsed

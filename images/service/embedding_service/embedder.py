@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import queue
 import threading
@@ -23,10 +24,20 @@ from embedding_service.errors import (
     NotReadyError,
     StartError,
 )
+from embedding_service.inputs import Image, Input
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
-SELF_CHECK_TEXT = "hello world"
+SELF_CHECK: Mapping[str, Input] = {
+    "text": "hello world",
+    # A white pixel, as PNG.
+    "image": Image(
+        content=base64.b64decode(
+            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+        )
+    ),
+}
+"""What is embedded before the first user's input, by its kind."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +47,12 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    text: str
+    given: Input
     vector: Future[Vector]
 
 
 class Embedder:
-    """Loads the model, checks it on a text, then embeds what is submitted, in order.
+    """Loads the model, checks it on an input of each kind, then embeds what is submitted, in order.
 
     All of it happens in one thread of its own: a model is never used by two threads (with some
     libraries that crashes the process).
@@ -86,15 +97,15 @@ class Embedder:
         )
         self._thread.start()
 
-    def submit(self, text: str) -> Future[Vector]:
-        """Hand over a text; the future fails with an InputError or an EmbeddingError.
+    def submit(self, given: Input) -> Future[Vector]:
+        """Hand over an input; the future fails with an InputError or an EmbeddingError.
 
         Raises:
             NotReadyError: The model is still loading.
         """
         if not self.is_ready:
             raise NotReadyError("the model is still loading")
-        work = _Work(text=text, vector=Future())
+        work = _Work(given=given, vector=Future())
         self._queue.put(work)
         return work.vector
 
@@ -141,9 +152,9 @@ class Embedder:
 
 
 def _check(model: Backend, recipe: Recipe, model_dir: Path) -> None:
-    """Embed a text before the first user does, so that a wrong model is never served."""
+    """Embed before the first user does, so that a wrong model is never served."""
     try:
-        contract.embed(model, recipe, [SELF_CHECK_TEXT])
+        contract.embed(model, recipe, [SELF_CHECK[kind] for kind in recipe.inputs])
     except (EmbeddingError, InputError) as error:
         reason = ": ".join(" ".join(str(e).split()) for e in (error, error.__cause__) if e)
         raise ModelError(f"the model in {model_dir} failed its self-check: {reason}") from error
@@ -153,7 +164,7 @@ def _embed(model: Backend, recipe: Recipe, work: _Work) -> None:
     if not work.vector.set_running_or_notify_cancel():
         return
     try:
-        vectors = contract.embed(model, recipe, [work.text])
+        vectors = contract.embed(model, recipe, [work.given])
     except InputError as error:
         work.vector.set_exception(error)
     except EmbeddingError as error:

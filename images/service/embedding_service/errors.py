@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class StartError(Exception):
     """The service cannot serve: it stops with the class's exit code and this one line."""
@@ -52,6 +54,28 @@ class InputError(Exception):
     def __init__(self, message: str, *, index: int) -> None:
         super().__init__(message)
         self.index = index
+
+
+class UnsupportedInputError(InputError):
+    """An input of a kind that the model makes no vectors of.
+
+    Args:
+        index: Which of the inputs, from 0.
+        model: The model's name.
+        takes: The kinds that it takes.
+        kind: The input's: "text" or "image".
+    """
+
+    def __init__(self, *, index: int, model: str, takes: Sequence[str], kind: str) -> None:
+        super().__init__(f"{model} takes {' and '.join(takes)}, and no {kind}", index=index)
+
+
+class ImageError(InputError):
+    """An input is not an image that can be read: another format, cut off, or too large."""
+
+
+class ImageTooLargeError(ImageError):
+    """An image has more bytes or pixels than are taken, or a side that is too long."""
 
 
 class TooLongError(InputError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +18,8 @@ class Image:
 
 
 Input = str | Image
+
+
+def kind(given: Input) -> Literal["text", "image"]:
+    """Return what an input is, as a recipe's `inputs` names it."""
+    return "image" if isinstance(given, Image) else "text"

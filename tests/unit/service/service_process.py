@@ -129,6 +129,8 @@ from pathlib import Path
 
 import numpy as np
 
+from embedding_service.contract import Capabilities
+
 HERE = Path(__file__).parent
 
 
@@ -145,6 +147,7 @@ class Backend:
     name = "broken"
     libraries = ("numpy",)
     runtime = {{"cpu_variant": "none"}}
+    capabilities = Capabilities(text=True, image={images}, max_tokens=8)
 
     @classmethod
     def load(cls, model_dir, settings):
@@ -160,9 +163,14 @@ class Backend:
 
 
 def write_backend(
-    directory: Path, *, load: str = "pass", embed: str = "return unit(inputs)"
+    directory: Path,
+    *,
+    load: str = "pass",
+    embed: str = "return unit(inputs)",
+    images: bool = False,
 ) -> Path:
     """Write a backend that does what the two statements say."""
     directory.mkdir()
-    (directory / "backend.py").write_text(BACKEND.format(load=load, embed=embed), encoding="utf-8")
+    text = BACKEND.format(load=load, embed=embed, images=images)
+    (directory / "backend.py").write_text(text, encoding="utf-8")
     return directory

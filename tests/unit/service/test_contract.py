@@ -10,7 +10,13 @@ import pytest
 
 from embedding_service import contract, recipe
 from embedding_service.contract import Capabilities, Vectors
-from embedding_service.errors import EmbeddingError, ModelError, TooLongError
+from embedding_service.errors import (
+    EmbeddingError,
+    ModelError,
+    TooLongError,
+    UnsupportedInputError,
+)
+from embedding_service.inputs import Image, Input
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 from tests.unit.service.tiny_model import write_model, write_recipe
@@ -38,6 +44,17 @@ class Lengths:
 
 class Lacks(Lengths):
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "no-such-library")
+
+
+class Sees(Lengths):
+    """Images are as long as their files."""
+
+    capabilities = Capabilities(text=True, image=True, max_tokens=8)
+
+    def embed(self, inputs: Sequence[Input]) -> Vectors:
+        return super().embed(
+            [each.content.decode() if isinstance(each, Image) else each for each in inputs]
+        )
 
 
 class Leaks(Lengths):
@@ -70,6 +87,36 @@ def test_without_normalisation_any_length_is_right(raw: Recipe) -> None:
 def test_each_text_stands_behind_the_default_prompt(raw: Recipe) -> None:
     prompted = raw.model_copy(update={"default_prompt": "query"})
     assert contract.embed(Lengths(), prompted, ["abc", ""])[:, 0].tolist() == [10, 7]
+
+
+def test_an_image_stands_behind_no_prompt(raw: Recipe) -> None:
+    both = raw.model_copy(update={"default_prompt": "query", "inputs": ["text", "image"]})
+    inputs: list[Input] = ["abc", Image(content=b"12345"), ""]
+    assert contract.embed(Sees(), both, inputs)[:, 0].tolist() == [10, 5, 7]
+
+
+@pytest.mark.parametrize(
+    ("takes", "given", "message"),
+    [
+        (["text"], ["a", Image(content=b"secret")], "tiny takes text, and no image"),
+        (["image"], [Image(content=b"x"), "secret"], "tiny takes image, and no text"),
+    ],
+)
+def test_an_input_that_the_model_does_not_take_is_refused(
+    raw: Recipe, takes: list[str], given: list[Input], message: str
+) -> None:
+    with pytest.raises(UnsupportedInputError) as refusal:
+        contract.embed(Sees(), raw.model_copy(update={"inputs": takes}), given)
+    assert (str(refusal.value), refusal.value.index) == (message, 1)
+
+
+def test_a_backend_that_cannot_take_what_the_model_takes_is_refused(
+    model: Path, raw: Recipe
+) -> None:
+    both = raw.model_copy(update={"inputs": ["text", "image"]})
+    with pytest.raises(ModelError, match="lengths makes no vectors of image, which tiny takes"):
+        contract.load(model, both, Lengths, SETTINGS)
+    assert isinstance(contract.load(model, both, Sees, SETTINGS), Sees)
 
 
 def test_with_normalisation_one_vector_of_another_length_is_refused(raw: Recipe) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from embedding_service.corpus import Text, read_corpus
+from embedding_service.corpus import Entry, read_corpus
 from embedding_service.errors import SettingsError
+from embedding_service.inputs import Image
 
 
 def written(path: Path, *lines: str) -> Path:
@@ -19,15 +20,31 @@ def test_it_is_read_in_its_order_and_further_keys_are_left_alone(tmp_path: Path)
         '{"id": "b", "text": "h\\u00e9", "kind": "accents", "emulated": true}',
         '{"id": "a", "text": ""}',
     )
-    assert read_corpus(corpus) == (Text(id="b", text="hé"), Text(id="a", text=""))
+    assert read_corpus(corpus) == (Entry(id="b", input="hé"), Entry(id="a", input=""))
 
 
 def test_a_text_may_hold_what_some_take_for_a_line_end(tmp_path: Path) -> None:
     corpus = written(tmp_path / "corpus.jsonl", '{"id": "a", "text": "one\u2028two\x85three"}')
-    assert read_corpus(corpus) == (Text(id="a", text="one\u2028two\x85three"),)
+    assert read_corpus(corpus) == (Entry(id="a", input="one\u2028two\x85three"),)
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", '{"id": "b"}', '{"id": 1, "text": "x"}'])
+def test_an_image_is_the_bytes_of_its_file(tmp_path: Path) -> None:
+    corpus = written(tmp_path / "corpus.jsonl", '{"id": "a", "image": "iVBO/w=="}')
+    content = bytes([0x89, 0x50, 0x4E, 0xFF])
+    assert read_corpus(corpus) == (Entry(id="a", input=Image(content=content)),)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "{", "[]", '{"id": "b"}', '{"id": 1, "text": "x"}'),
+        '{"id": "b", "text": "x", "image": "iVBO"}',
+        '{"id": "b", "image": "iVB"}',
+        '{"id": "b", "image": "iV BO"}',
+        '{"id": "b", "image": "\\u00e9"}',
+        '{"id": "b", "image": 1}',
+    ],
+)
 def test_a_malformed_line_is_named(tmp_path: Path, line: str) -> None:
     corpus = written(tmp_path / "corpus.jsonl", '{"id": "a", "text": "x"}', line)
     with pytest.raises(SettingsError, match=r"corpus\.jsonl:2: not an object with strings"):
@@ -41,7 +58,7 @@ def test_an_id_that_occurs_twice_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="holds no text"):
+    with pytest.raises(SettingsError, match="holds nothing"):
         read_corpus(written(tmp_path / "corpus.jsonl"))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders.fixture.gguf_file import Tensor, Value, chunks
-from builders.fixture.quantisation import F32
+from builders.conversion.gguf_file import Tensor, Value, chunks
+from builders.conversion.quantisation import F32
 from embedding_service import gguf
 from embedding_service.errors import ModelError
 from embedding_service.recipe import Recipe

@@ -66,6 +66,16 @@ def test_a_model_that_fails_its_self_check_is_never_served(
     assert reason in line
 
 
+def test_a_model_that_fails_on_an_image_is_never_served(model: Path, tmp_path: Path) -> None:
+    write_recipe(model, inputs=["text", "image"])
+    blind = write_backend(
+        tmp_path / "blind", images=True, embed="return unit([each.encode() for each in inputs])"
+    )
+    code, line = refusal(model, blind)
+    assert code == 3
+    assert "failed its self-check: broken failed with AttributeError: 'Image' object" in line
+
+
 def test_a_backend_that_cannot_load_stops_the_service(model: Path, tmp_path: Path) -> None:
     broken = write_backend(tmp_path / "broken", load="raise OSError('libllama.so is missing')")
     code, line = refusal(model, broken)

@@ -135,7 +135,7 @@ def test_a_backend_that_returns_a_wrong_vector_is_found(directory: Path, tmp_pat
         backend=write_backend(tmp_path / "broken", embed="return unit(inputs) * np.nan"),
     )
     assert made.returncode == 3
-    assert "texts one, none, two: broken returned a vector with NaN" in made.stderr
+    assert "inputs one, none, two: broken returned a vector with NaN" in made.stderr
 
 
 @pytest.mark.parametrize(

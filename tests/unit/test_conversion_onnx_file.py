@@ -6,7 +6,7 @@ import onnx.checker
 import onnx.numpy_helper
 import pytest
 
-from builders.fixture.onnx_file import FLOAT, INT64, Graph, Node, Value, chunks
+from builders.conversion.onnx_file import FLOAT, INT64, Graph, Node, Value, chunks
 
 GRAPH = Graph(
     name="test",

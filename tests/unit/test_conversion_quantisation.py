@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from builders.conversion.quantisation import F16, F32, Q8_0, Encoding, Numbers
 from builders.errors import ModelError
-from builders.fixture.quantisation import F16, F32, Q8_0, Encoding, Numbers
 
 BLOCK = np.dtype([("scale", "<f2"), ("numbers", "i1", 32)])
 

@@ -1,0 +1,336 @@
+"""The nomic backend: a text and a vision encoder that bring their own code, on the CPU.
+
+nomic-embed-text-v1.5 and nomic-embed-vision-v1.5 run on the code of the repository nomic-bert-2048,
+which needs transformers < 5. Here that code is part of the model directory, pinned by sha256 like
+the weights. transformers' own way to it (`trust_remote_code`) would ask a hub when a model is
+loaded, and has run one revision of the code with the weights of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedding_service import pictures, tokens, weights
+from embedding_service import recipe as recipes
+from embedding_service.contract import Capabilities, Vectors
+from embedding_service.errors import ImageTooLargeError, InputError, ModelError
+from embedding_service.inputs import Image, Input
+from embedding_service.recipe import Recipe
+from embedding_service.settings import Settings
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+CODE = "code"
+"""The folder of a model directory that holds its code."""
+
+PROCESSOR = "CLIPImageProcessor"
+"""The processor of images. transformers has another one for CLIP: its pixels differ a little."""
+
+LONGEST = 100
+"""How many times an image may be as long as it is wide, or as wide as it is long."""
+
+_REFERENCE = re.compile(r"(?:[\w.-]+/[\w.-]+--)?(\w+)\.(\w+)")
+"""`file.Class`; where the code is in another repository, `owner/name--file.Class`."""
+
+_NOTHING = re.compile(r"(?!)")
+
+
+class Backend:
+    """An encoder of texts, an encoder of images, or both with one vector space."""
+
+    name: ClassVar[str] = "nomic"
+    libraries: ClassVar[tuple[str, ...]] = (
+        "einops",
+        "numpy",
+        "pillow",
+        "tokenizers",
+        "torch",
+        "transformers",
+    )
+
+    def __init__(self, recipe: Recipe, embedded: Mapping[type, Embed]) -> None:
+        import torch  # noqa: PLC0415 -- takes seconds: `load` has imported it
+
+        self.capabilities = Capabilities(
+            text=str in embedded, image=Image in embedded, max_tokens=recipe.max_tokens
+        )
+        self.runtime = {"cpu_capability": torch.backends.cpu.get_cpu_capability()}
+        self._normalize = recipe.normalize
+        self._embedded = dict(embedded)
+
+    @classmethod
+    def load(cls, model_dir: Path, settings: Settings) -> Self:
+        """Load what the recipe's `inputs` ask for: `text/`, `vision/`, and the code of both.
+
+        Raises:
+            ModelError: The model is of another format, its recipe asks for what its code does not
+                do, its configuration for code that is not in the directory, or its weights are not
+                those of its code.
+        """
+        recipe = recipes.read(model_dir)
+        if recipe.format != "remote-code":
+            raise ModelError(
+                f"{cls.name} takes models in the format remote-code, not {recipe.format}"
+            )
+        if recipe.pooling != "mean" or recipe.dense_layers:
+            raise ModelError(
+                f"{cls.name} takes the mean of a text's tokens, with no dense layers after it; "
+                f"the recipe of {recipe.name} claims otherwise"
+            )
+        weights.prepare(settings)
+        embedded: dict[type, Embed] = {}
+        if "text" in recipe.inputs:
+            embedded[str] = _TextEncoder(
+                model=_encoder(model_dir, "text", recipe),
+                tokenizer=tokens.tokenizer(model_dir),
+                max_tokens=recipe.max_tokens,
+            )
+        if "image" in recipe.inputs:
+            embedded[Image] = _VisionEncoder(
+                model=_encoder(model_dir, "vision", recipe), processor=_processor(model_dir)
+            )
+        return cls(recipe, embedded)
+
+    def embed(self, inputs: Sequence[Input]) -> Vectors:
+        """Return the vectors of texts and images, float32 of shape (inputs, dimension).
+
+        Raises:
+            TooLongError: A text has more tokens than the recipe allows.
+            NoTokensError: The tokenizer makes no token of a text.
+            ImageError: One of the inputs is no image that can be read.
+        """
+        import torch  # noqa: PLC0415 -- takes seconds: `load` has imported it
+
+        rows: dict[int, NDArray[np.float32]] = {}
+        for kind, encoder in self._embedded.items():
+            places = [place for place, given in enumerate(inputs) if isinstance(given, kind)]
+            if not places:
+                continue
+            try:
+                with torch.inference_mode():
+                    vectors = encoder([inputs[place] for place in places])
+            except InputError as error:
+                error.index = places[error.index]
+                raise
+            rows.update(zip(places, vectors, strict=True))
+        found = np.stack([rows[place] for place in range(len(inputs))])
+        return normalised(found) if self._normalize else found
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._embedded
+
+
+Embed = Callable[[Sequence[Any]], Vectors]
+"""Returns the vectors of inputs of one kind, not normalised, of shape (inputs, dimension)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TextEncoder:
+    model: Any
+    tokenizer: Tokenizer
+    max_tokens: int
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        encodings = tokens.encodings(self.tokenizer, texts, limit=self.max_tokens)
+        fields = padded(encodings)
+        return mean_pooled(_states(self.model, fields), fields["attention_mask"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _VisionEncoder:
+    model: Any
+    processor: Any
+
+    def __call__(self, images: Sequence[Image]) -> Vectors:
+        """Return the first state of each image: the rule of the model card."""
+        decoded = [_picture(image, place) for place, image in enumerate(images)]
+        fields = self.processor(images=decoded, return_tensors="np")
+        first: Vectors = _states(self.model, {"pixel_values": fields["pixel_values"]})[:, 0]
+        return first
+
+
+def mean_pooled(hidden: NDArray[np.float32], attention_mask: NDArray[np.int64]) -> Vectors:
+    """Return the mean of each text's tokens; padding does not count.
+
+    Args:
+        hidden: Of shape (texts, tokens, dimension).
+        attention_mask: Of shape (texts, tokens), 1 for a token and 0 for padding.
+    """
+    mask = attention_mask.astype(np.float32)
+    total: Vectors = np.einsum("ts,tsd->td", mask, hidden)
+    mean: Vectors = total / mask.sum(axis=1, keepdims=True)
+    return mean
+
+
+def normalised(vectors: Vectors) -> Vectors:
+    """Return vectors of Euclidean length 1."""
+    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def padded(encodings: Sequence[Encoding]) -> dict[str, NDArray[np.int64]]:
+    """Return the text encoder's inputs by name, each of shape (texts, longest text).
+
+    Padding is the token 0, which every vocabulary has: attention and pooling leave it out.
+    """
+    shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
+    ids = np.zeros(shape, dtype=np.int64)
+    types, mask = np.zeros_like(ids), np.zeros_like(ids)
+    for row, encoding in enumerate(encodings):
+        length = len(encoding.ids)
+        ids[row, :length], types[row, :length] = encoding.ids, encoding.type_ids
+        mask[row, :length] = 1
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def vendored(path: Path, files: Collection[str]) -> tuple[str, str]:
+    """Return which of the model's code is its encoder, as its configuration's `auto_map` says.
+
+    Args:
+        path: The configuration.
+        files: The model's files; every class that `auto_map` names must be in one of them.
+
+    Returns:
+        The names of a module and a class.
+
+    Raises:
+        ModelError: The configuration cannot be read or names no encoder, or its code is not there.
+    """
+    found = {}
+    for purpose, reference in (_read_json(path).get("auto_map") or {}).items():
+        matched = _REFERENCE.fullmatch(str(reference))
+        if matched is None:
+            raise ModelError(f"{path}: auto_map has {reference!r}, which is not FILE.CLASS")
+        file = f"{CODE}/{matched[1]}.py"
+        if file not in files:
+            raise ModelError(
+                f"{path} wants the code {reference}, and the model has no {file}: "
+                "code is vendored when a model is pinned, and never fetched"
+            )
+        found[purpose] = (matched[1], matched[2])
+    if "AutoModel" not in found:
+        raise ModelError(f"{path} names no encoder: its auto_map has no AutoModel")
+    return found["AutoModel"]
+
+
+def _encoder(model_dir: Path, part: str, recipe: Recipe) -> Any:
+    """Make an encoder by its own code, and load its weights, all of them and no others.
+
+    Its own `from_pretrained` is not used: that of nomic-bert-2048 prefers a pickle, and takes
+    weights with tensors that are missing or left over.
+    """
+    from safetensors.torch import load_file  # noqa: PLC0415 -- takes seconds
+
+    directory = model_dir / part
+    weights.refuse_pickles(directory)
+    module, name = vendored(directory / "config.json", recipe.files)
+    encoder_class = getattr(_code(model_dir, recipe, module), name)
+    config = encoder_class.config_class.from_dict(_read_json(directory / "config.json"))
+    _check_positions(config, recipe)
+    # What nomic-bert-2048's `from_pretrained` says: its checkpoints have no pooler.
+    takes = inspect.signature(encoder_class).parameters
+    options = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
+    encoder = encoder_class(config, **options)
+    loaded = load_file(directory / "model.safetensors")
+    own = encoder.state_dict()
+    weights.refuse_random(
+        directory,
+        missing=own.keys() - loaded.keys(),
+        unexpected=loaded.keys() - own.keys(),
+        without=_NOTHING,
+        unused=_NOTHING,
+    )
+    encoder.load_state_dict(loaded)  # refuses a tensor of another shape
+    return encoder.eval()
+
+
+def _code(model_dir: Path, recipe: Recipe, module: str) -> ModuleType:
+    """Import a module of the model's code, which may import others of it relatively.
+
+    The package that they are imported as is named by their digests, so that the code of another
+    model, imported before by the same process, is not taken for it.
+    """
+    digests = sorted(item for item in recipe.files.items() if item[0].startswith(f"{CODE}/"))
+    name = f"vendored_{hashlib.sha256(repr(digests).encode()).hexdigest()[:16]}"
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(model_dir / CODE)]
+        sys.modules[name] = package
+    writes_nothing, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        return importlib.import_module(f"{name}.{module}")
+    except ImportError as error:
+        raise ModelError(f"the code of {recipe.name} cannot be imported: {error}") from error
+    finally:
+        sys.dont_write_bytecode = writes_nothing
+
+
+def _check_positions(config: Any, recipe: Recipe) -> None:
+    """Refuse texts that change the vectors of later ones.
+
+    With a scaling factor, nomic-bert-2048 rescales its rotary positions for the longest text it has
+    seen, and does not go back.
+    """
+    trained = getattr(config, "max_trained_positions", None)
+    if getattr(config, "rotary_scaling_factor", None) and trained and recipe.max_tokens > trained:
+        raise ModelError(
+            f"the recipe of {recipe.name} takes {recipe.max_tokens} tokens; "
+            f"beyond {trained}, its code changes the vectors of all texts that follow"
+        )
+
+
+def _processor(model_dir: Path) -> Any:
+    """Return the processor that makes pixels of an image with Pillow and numpy."""
+    from transformers.models.clip import image_processing_clip  # noqa: PLC0415 -- takes seconds
+
+    path = model_dir / "preprocessor_config.json"
+    config = _read_json(path)
+    wanted = config.get("image_processor_type")
+    if wanted != PROCESSOR:
+        raise ModelError(f"{path} asks for the processor {wanted}; known is {PROCESSOR}")
+    return getattr(image_processing_clip, PROCESSOR).from_dict(config)
+
+
+def _picture(image: Image, index: int) -> Any:
+    """Return an image's pixels as Pillow has them.
+
+    The processor makes the short side as long as the model's: the long one grows with it, and would
+    be cut only then.
+    """
+    picture = pictures.decoded(image.content, index=index)
+    if max(picture.size) > LONGEST * min(picture.size):
+        raise ImageTooLargeError(
+            f"one side of the image is more than {LONGEST} times as long as the other", index=index
+        )
+    return picture
+
+
+def _states(model: Any, fields: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """Return the last hidden states, of shape (inputs, states, dimension)."""
+    import torch  # noqa: PLC0415 -- takes seconds
+
+    arguments = {name: torch.from_numpy(array) for name, array in fields.items()}
+    states: NDArray[np.float32] = model(**arguments).last_hidden_state.numpy()
+    return states
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,292 @@
+"""The sentence-transformers backend: safetensors in native classes of transformers, on the CPU."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from embedding_service import recipe as recipes
+from embedding_service import tokens, weights
+from embedding_service.contract import Capabilities, Vectors
+from embedding_service.errors import ModelError
+from embedding_service.recipe import Recipe
+from embedding_service.settings import Settings
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+    from torch import Tensor
+
+LIBRARY = "sentence_transformers."
+
+MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
+"""The parts of a model that are known, by the class name at the end of their type."""
+
+# The vectors are pooled from those of the tokens: what other uses put after these is not computed, be
+# it in the file (bge has a pooler; a pre-trained BERT its heads, and positions that are plain numbers)
+# or only in the class.
+_POOLER = re.compile(r"pooler\..*")
+_UNUSED = re.compile(r"(pooler|cls|lm_head)\..*|(.*\.)?position_ids")
+
+# What nomic-bert-2048's own code reads in config.json, and the native class's names, which it reads.
+_FOREIGN_NAMES = {
+    "n_embd": "hidden_size",
+    "n_head": "num_attention_heads",
+    "n_inner": "intermediate_size",
+    "n_layer": "num_hidden_layers",
+    "layer_norm_epsilon": "layer_norm_eps",
+    "rotary_emb_base": "rope_theta",
+}
+
+
+class Backend:
+    """A text encoder, pooled as its directory and its recipe agree, normalised by the recipe.
+
+    transformers loads the encoder, since sentence-transformers does not tell what was missing; what
+    comes after it is sentence-transformers' own.
+    """
+
+    name: ClassVar[str] = "sentence-transformers"
+    libraries: ClassVar[tuple[str, ...]] = (
+        "numpy",
+        "sentence-transformers",
+        "tokenizers",
+        "torch",
+        "transformers",
+    )
+
+    def __init__(
+        self, recipe: Recipe, tokenizer: Tokenizer, encoder: Any, after: list[Any]
+    ) -> None:
+        self.capabilities = Capabilities(text=True, image=False, max_tokens=recipe.max_tokens)
+        self.runtime = _runtime(encoder)
+        self._recipe = recipe
+        self._tokenizer = tokenizer
+        self._encoder = encoder
+        self._after = after
+        self._padding = encoder.config.pad_token_id or 0
+        self._takes = frozenset(inspect.signature(encoder.forward).parameters)
+
+    @classmethod
+    def load(cls, model_dir: Path, settings: Settings) -> Self:
+        """Load `model.safetensors`, `tokenizer.json` and the modules of `modules.json`.
+
+        Raises:
+            ModelError: The model is of another format, wants code of its own, has tensors missing,
+                left over or in a pickle, or is not what its recipe says.
+        """
+        recipe = recipes.read(model_dir)
+        if recipe.format != cls.name:
+            raise ModelError(f"{cls.name} takes models in its own format, not {recipe.format}")
+        weights.refuse_pickles(model_dir)
+        after = modules(model_dir, recipe)
+        weights.prepare(settings)
+        encoder = _encoder(model_dir)
+        tokenizer = tokens.tokenizer(model_dir)
+        _check_encoder(encoder.config, recipe, words=tokenizer.get_vocab_size())
+        parts = [_module(model_dir, kind, path, encoder, recipe) for kind, path in after]
+        dimension = parts[-1].get_embedding_dimension()
+        if dimension != recipe.dimension:
+            raise ModelError(
+                f"the vectors of {model_dir} have {dimension} dimensions; "
+                f"the recipe of {recipe.name} declares {recipe.dimension}"
+            )
+        return cls(recipe, tokenizer, encoder, parts)
+
+    def embed(self, inputs: Sequence[str]) -> Vectors:
+        """Return the texts' vectors, float32 of shape (texts, dimension).
+
+        Raises:
+            TooLongError: A text has more tokens than the recipe allows.
+            NoTokensError: The tokenizer makes no token of a text.
+        """
+        import torch  # noqa: PLC0415 -- takes seconds: `load` has imported it
+
+        encodings = tokens.encodings(self._tokenizer, inputs, limit=self._recipe.max_tokens)
+        with torch.inference_mode():
+            features: dict[str, Tensor] = {
+                name: torch.from_numpy(array)
+                for name, array in padded(encodings, padding=self._padding).items()
+                if name in self._takes
+            }
+            hidden = self._encoder(**features).last_hidden_state
+            features = {**features, "token_embeddings": hidden}
+            for module in self._after:
+                features = module(features)
+            vectors: Vectors = features["sentence_embedding"].numpy()
+        if not self._recipe.normalize:
+            return vectors
+        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._encoder, self._after, self._tokenizer
+
+
+def modules(model_dir: Path, recipe: Recipe) -> list[tuple[str, str]]:
+    """Return what comes after the encoder: class name and folder of each module, Pooling first.
+
+    Normalize is not among them: the recipe decides, and must agree. Without modules.json, the
+    directory is an encoder, which is pooled by the recipe.
+
+    Raises:
+        ModelError: A module is not the library's own, is not known, or contradicts the recipe.
+    """
+    path = model_dir / "modules.json"
+    listed = _read_json(path) if path.is_file() else []
+    types = [str(module["type"]) for module in listed] or [f"{LIBRARY}Transformer"]
+    kinds = [name.rpartition(".")[2] for name in types]
+    for name, kind in zip(types, kinds, strict=True):
+        if not name.startswith(LIBRARY):
+            raise ModelError(
+                f"{model_dir} wants code of its own, which is never run: {name} in modules.json"
+            )
+        if kind not in MODULES:
+            raise ModelError(f"{path} asks for {name}; known are {', '.join(MODULES)}")
+    order = "".join(kind[0] for kind in kinds)
+    if not re.fullmatch("T(PD*N?)?", order) or (listed and listed[0]["path"]):
+        raise ModelError(
+            f"{path} has {', '.join(kinds)}: it must be a Transformer in the directory itself, a "
+            "Pooling, any Dense, and Normalize at the end if at all"
+        )
+    if "N" in order and not recipe.normalize:
+        raise ModelError(f"{path} normalises, the recipe of {recipe.name} does not")
+    if ("D" in order) != recipe.dense_layers:
+        has, claims = ("has", "none") if "D" in order else ("has no", "some")
+        raise ModelError(f"{path} {has} dense layers, the recipe of {recipe.name} claims {claims}")
+    after = zip(kinds, listed, strict=False)
+    found = [(kind, str(module["path"])) for kind, module in after if kind in ("Pooling", "Dense")]
+    return found or [("Pooling", "")]
+
+
+def padded(encodings: Sequence[Encoding], *, padding: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the encoder's inputs by name, int64 of shape (texts, longest text).
+
+    Args:
+        encodings: The tokens of each text.
+        padding: The token that fills up: attention and pooling leave it out, but some encoders
+            count positions by it.
+    """
+    shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
+    ids = np.full(shape, padding, dtype=np.int64)
+    types, mask = np.zeros_like(ids), np.zeros_like(ids)
+    for row, encoding in enumerate(encodings):
+        length = len(encoding.ids)
+        ids[row, :length], types[row, :length] = encoding.ids, encoding.type_ids
+        mask[row, :length] = 1
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def foreign(written: Mapping[str, Any], read: Mapping[str, Any]) -> str:
+    """Return where config.json says what the native class does not read, and takes otherwise.
+
+    Args:
+        written: What config.json says.
+        read: What the class took, by its own names.
+    """
+    return "; ".join(
+        f"{name} is {written[name]}, and {own} is taken to be {read[own]}"
+        for name, own in _FOREIGN_NAMES.items()
+        if name in written and own in read and own not in written and written[name] != read[own]
+    )
+
+
+def _encoder(model_dir: Path) -> Any:
+    """Load the encoder by the native class of its configuration."""
+    import torch  # noqa: PLC0415 -- takes seconds
+    from transformers import AutoConfig, AutoModel  # noqa: PLC0415
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: PLC0415
+    from transformers.utils import logging  # noqa: PLC0415
+
+    logging.disable_progress_bar()
+    written = _read_json(model_dir / "config.json")
+    if written.get("model_type") not in CONFIG_MAPPING:
+        wants = "wants code of its own, which is never run, and " if "auto_map" in written else ""
+        raise ModelError(
+            f"{model_dir} {wants}is of the type {written.get('model_type')}, "
+            "which transformers has no class for"
+        )
+    own: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(model_dir, **own)
+    read = {**(getattr(config, "rope_parameters", None) or {}), **config.to_dict()}
+    if problem := foreign(written, read):
+        raise ModelError(f"{model_dir}/config.json is for other code: {problem}")
+    encoder, found = AutoModel.from_pretrained(
+        model_dir,
+        config=config,
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+        **own,
+    )
+    weights.refuse_random(
+        model_dir,
+        missing=found["missing_keys"],
+        unexpected=found["unexpected_keys"],
+        without=_POOLER,
+        unused=_UNUSED,
+    )
+    return encoder.eval()
+
+
+def _check_encoder(config: Any, recipe: Recipe, *, words: int) -> None:
+    """Refuse a recipe or tokenizer that would lead out of the encoder's tables."""
+    positions = getattr(config, "max_position_embeddings", recipe.max_tokens)
+    if recipe.max_tokens > positions:
+        raise ModelError(
+            f"the recipe of {recipe.name} takes {recipe.max_tokens} tokens; "
+            f"its config.json has positions for {positions}"
+        )
+    if words > config.vocab_size:
+        raise ModelError(
+            f"the tokenizer of {recipe.name} has {words} tokens; "
+            f"its config.json has rows for {config.vocab_size}"
+        )
+
+
+def _module(model_dir: Path, kind: str, path: str, encoder: Any, recipe: Recipe) -> Any:
+    """Load a module that comes after the encoder."""
+    from sentence_transformers.sentence_transformer.modules import Dense, Pooling  # noqa: PLC0415
+
+    if not path:
+        return Pooling(encoder.config.hidden_size, recipe.pooling)
+    written = _read_json(model_dir / path / "config.json")
+    own: Mapping[str, Any] = {"subfolder": path, "local_files_only": True}
+    if kind == "Dense":
+        activation = str(written.get("activation_function", "torch.nn."))
+        if not activation.startswith("torch.nn."):
+            raise ModelError(
+                f"{model_dir}/{path} wants code of its own, which is never run: {activation}"
+            )
+        return Dense.load(str(model_dir), **own).eval()
+    pooling = Pooling.load(str(model_dir), **own)
+    if pooling.pooling_mode != recipe.pooling:
+        raise ModelError(
+            f"{model_dir}/{path} pools by {pooling.pooling_mode}, "
+            f"the recipe of {recipe.name} by {recipe.pooling}"
+        )
+    if not pooling.include_prompt:
+        raise ModelError(f"{model_dir}/{path} leaves the prompt out of the pooling: not supported")
+    return pooling
+
+
+def _runtime(encoder: Any) -> Mapping[str, str]:
+    import torch  # noqa: PLC0415 -- takes seconds
+
+    return {
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "attention": str(encoder.config._attn_implementation),  # noqa: SLF001 -- not told otherwise
+    }
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
