@@ -84,6 +84,18 @@ def lock(session: nox.Session) -> None:
     orchestrate(session, "lock")
 
 
+@session(name="fetch")
+def fetch(session: nox.Session) -> None:
+    """Fetch models from a hub (or read them from a directory), check and lock them."""
+    orchestrate(session, "fetch")
+
+
+@session(name="model")
+def model(session: nox.Session) -> None:
+    """Write a model's entry by reading and hashing its files."""
+    orchestrate(session, "model")
+
+
 @session(name="smoke")
 def smoke(session: nox.Session) -> None:
     """Run the smoke tests and the parity of the selected cells' images again."""

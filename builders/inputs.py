@@ -78,7 +78,7 @@ def fetch(
         LockError: A lock is missing or malformed.
         FetchError: Something cannot be downloaded, or is not what its lock says.
     """
-    settings = indexes.configured(project.store.cache)
+    settings = indexes.configured(project.store.cache, find_links=project.matrix.find_links)
     toolchain = debian_lock.read(project.images / TOOLCHAIN, needs.build_platform)
     locks = {
         f"{BASE} {platform}": debian_lock.read(project.images / BASE, platform)

@@ -29,3 +29,12 @@ def read(path: Path) -> tuple[str, ...]:
         if entry:
             entries.append(entry)
     return tuple(entries)
+
+
+def read_if_there(path: Path) -> tuple[str, ...]:
+    """Return the entries of a list; none if there is no such file.
+
+    Raises:
+        LockError: It names an entry twice.
+    """
+    return read(path) if path.exists() else ()

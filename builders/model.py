@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,8 @@ from builders import fixture, space
 from builders.errors import LockError, ModelError
 from builders.files import sha256_of, tree_digests, write_atomically
 from builders.matrix import Format, Matrix, Model
+from builders.pretrained import arrival, making
+from builders.pretrained.source import HUB, Source, is_fetched, sources
 from builders.project import Project
 
 RECIPE = "model.json"
@@ -34,6 +36,12 @@ class ModelLock(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     formats: Mapping[Format, Mapping[str, LockedFile]]
+    sources: Mapping[str, LockedFile] = {}
+    """Of a model that is fetched: what it is made from, by the names in matrix.yaml."""
+
+    def to_json(self) -> str:
+        """Return the text of the lock: the same bytes for the same lock."""
+        return self.model_dump_json(indent=2, exclude_defaults=True) + "\n"
 
 
 def lock_path(root: Path, name: str) -> Path:
@@ -48,7 +56,7 @@ def read_lock(root: Path, name: str) -> ModelLock:
         LockError: It is missing or malformed.
     """
     path = lock_path(root, name)
-    remedy = "`nox -s lock` writes it"
+    remedy = f"`nox -s lock` writes it, or `nox -s fetch -- --model {name}`"
     try:
         return ModelLock.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -89,7 +97,10 @@ def directory(project: Project, name: str, form: Format | None) -> ModelDirector
     text = recipe.to_json().encode()
 
     def make(target: Path) -> None:
-        fixture.write(model.source.removeprefix("fixture:"), form, target, model.precision)
+        if is_fetched(model):
+            making.make(name, model, form, _sources(project, model, lock), target)
+        else:
+            fixture.write(model.source.removeprefix("fixture:"), form, target, model.precision)
         _check(name, recipe.files, tree_digests(target))
         write_atomically(target / RECIPE, text)
 
@@ -121,14 +132,28 @@ def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
         target = scratch / form
         target.mkdir(parents=True)
         fixture.write(source, form, target, model.precision)
-        formats[form] = {
-            path.relative_to(target).as_posix(): LockedFile(
-                sha256=sha256_of(path), size=path.stat().st_size
-            )
-            for path in sorted(target.rglob("*"))
-            if path.is_file()
-        }
+        formats[form] = locked_files(target)
     return ModelLock(formats=formats)
+
+
+def locked_files(directory: Path) -> Mapping[str, LockedFile]:
+    """Return every file below a directory, pinned, by its path."""
+    return {
+        path.relative_to(directory).as_posix(): LockedFile(
+            sha256=sha256_of(path), size=path.stat().st_size
+        )
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def absent(project: Project) -> Mapping[str, str]:
+    """Return the models whose files are not here, each with the reason; no network is touched."""
+    return {
+        name: _need(name, entry)
+        for name, entry in project.matrix.models.items()
+        if is_fetched(entry) and not _is_here(project, name, entry)
+    }
 
 
 def lock_changes(old: ModelLock, new: ModelLock) -> tuple[str, ...]:
@@ -146,13 +171,52 @@ def lock_changes(old: ModelLock, new: ModelLock) -> tuple[str, ...]:
     )
 
 
+def present(project: Project, missing: Mapping[str, str]) -> Project:
+    """Return the checkout as if its matrix had only the models that are here: no anchor is absent.
+
+    Args:
+        project: The checkout.
+        missing: The models that are not, from `absent`.
+    """
+    kept = {name: entry for name, entry in project.matrix.models.items() if name not in missing}
+    return replace(project, matrix=project.matrix.model_copy(update={"models": kept}))
+
+
+def _need(name: str, entry: Model) -> str:
+    what = "the hub" if entry.source.startswith(HUB) else f"{entry.source} to be read"
+    return f"needs {what}: `nox -s fetch -- --model {name}`"
+
+
+def _is_here(project: Project, name: str, entry: Model) -> bool:
+    """Return whether a model was fetched: it has a lock, and what that names is at hand."""
+    if not lock_path(project.root, name).exists():
+        return False
+    lock = read_lock(project.root, name)
+    places = sources(project.root, entry)
+    return all(
+        project.store.find(file.sha256, file.size) is not None or _is_local(places.get(path))
+        for path, file in lock.sources.items()
+    )
+
+
+def _is_local(place: Source | None) -> bool:
+    return isinstance(place, Path) and place.is_file()
+
+
+def _sources(project: Project, entry: Model, lock: ModelLock) -> Mapping[str, Path]:
+    """Return where a fetched model's files are: in the store, where local ones are brought now."""
+    for path, place in sources(project.root, entry).items():
+        if isinstance(place, Path) and path in lock.sources:
+            pin = arrival.Pin(**lock.sources[path].model_dump())
+            if arrival.find(project.store, pin) is None:
+                arrival.bring(project.store, place, pin, source=place)
+    return {path: project.store.path(file.sha256) for path, file in lock.sources.items()}
+
+
 def _files(lock: ModelLock) -> dict[str, LockedFile]:
-    """Return a lock's files by format and path."""
-    return {
-        f"{form}/{path}": file
-        for form, files in lock.formats.items()
-        for path, file in files.items()
-    }
+    """Return a lock's files by format and path; what a format is made from, as `sources`."""
+    parts = (*lock.formats.items(), ("sources", lock.sources))
+    return {f"{part}/{path}": file for part, files in parts for path, file in files.items()}
 
 
 def _change(name: str, old: LockedFile | None, new: LockedFile | None) -> str:

@@ -22,7 +22,8 @@ class Outcome:
         verdict: Of an image that was judged, passed or not.
         layout: That image.
         unchanged: The verdict is an earlier run's.
-        error: Why it did not pass; None if it did, or was refused as expected.
+        error: Why it did not pass, or may not be published; None if it did, or was refused as
+            expected.
         refused: Why its locks refuse it, where matrix.yaml expects them to: nothing was done.
         seconds: How long it took.
     """
@@ -93,7 +94,7 @@ def _reason(outcome: Outcome) -> str:
     if outcome.error is None:
         expected = outcome.cell.refusal_expected
         return preflight.became_possible(outcome.cell) if expected else ""
-    if outcome.verdict is not None:
+    if outcome.verdict is not None and outcome.verdict.failures:
         return ", ".join(check.name for check in outcome.verdict.failures)
     return outcome.error.problem.partition("\n")[0]
 

@@ -12,6 +12,8 @@ from builders import anchor as anchors
 from builders import (
     files,
     host,
+    licences,
+    model,
     preflight,
     process,
     proof,
@@ -61,6 +63,7 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
     """
     project.store.sweep()
     files.sweep(project.root / "dist")
+    project = _with_what_is_here(project, cells, reporter)
     asked = {cell.id: _preflight(project, cell, reporter) for cell in cells}
     refused = {name: outcome for name, outcome in asked.items() if outcome is not None}
     possible = [cell for cell in cells if cell.id not in refused]
@@ -101,12 +104,16 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
             raise
 
 
-def publish(project: Project, finished: Finished) -> None:
+def publish(project: Project, finished: Finished, reporter: Reporter) -> Finished:
     """Publish the images that passed, take out those that did not, and name them in the engine.
+
+    Returns:
+        What became of the cells: one whose weights may not be handed on has failed now.
 
     Raises:
         PublicationError: The publication is damaged, or does not hold what was tested.
     """
+    finished = _licensed(project, finished, reporter)
     passed = [
         PassedImage(
             name=outcome.cell.image,
@@ -131,7 +138,7 @@ def publish(project: Project, finished: Finished) -> None:
                 f"{found} is published, {tested.digest} was tested", where=tested.name
             )
     if not passed or finished.engine is None:
-        return
+        return finished
     with connection.connect(finished.engine.environment) as client:
         for outcome in finished.outcomes:
             if outcome.error is None and outcome.layout:
@@ -139,6 +146,30 @@ def publish(project: Project, finished: Finished) -> None:
                 digest = engine_images.load(client, outcome.layout)
                 name = f"{outcome.cell.image}:{outcome.cell.platform.replace('/', '-')}"
                 engine_images.tag(client, digest, name)
+    return finished
+
+
+def _licensed(project: Project, finished: Finished, reporter: Reporter) -> Finished:
+    """Fail the cells that passed, and whose weights' licence was not accepted."""
+    outcomes = []
+    for outcome in finished.outcomes:
+        error = licences.refusal(project.matrix, outcome.cell.model)
+        if outcome.error is None and outcome.layout and error is not None:
+            reporter.failed(outcome.cell.id, error)
+            outcomes.append(replace(outcome, error=error))
+        else:
+            outcomes.append(outcome)
+    return replace(finished, outcomes=tuple(outcomes))
+
+
+def _with_what_is_here(project: Project, cells: Sequence[Cell], reporter: Reporter) -> Project:
+    """Return the checkout without the models that were not fetched, and tell what that costs."""
+    missing = model.absent(project)
+    for cell in cells:
+        anchor = anchors.of(project.matrix, cell, host.current())
+        if anchor is not None and anchor.model in missing:
+            reporter.note(cell.id, f"not held against {anchor.id}, which {missing[anchor.model]}")
+    return model.present(project, missing)
 
 
 def _preflight(project: Project, cell: Cell, reporter: Reporter) -> Outcome | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,6 +82,22 @@ def cell(matrix: Matrix, backend: str, model: str, platform: str) -> Cell:
     return _cell(matrix, CellName(backend=backend, model=model, platform=platform), None, platform)
 
 
+def without(planned: Plan, absent: Mapping[str, str]) -> Plan:
+    """Leave out the cells of models that are not here.
+
+    Args:
+        planned: A plan.
+        absent: Those models, each with the reason.
+    """
+    return dataclasses.replace(
+        planned,
+        cells=tuple(
+            dataclasses.replace(cell, left_out=cell.left_out or absent.get(cell.model))
+            for cell in planned.cells
+        ),
+    )
+
+
 def runnable(planned: Plan) -> tuple[Cell, ...]:
     """Return the cells that are to be done.
 
@@ -138,6 +155,8 @@ def _impossible(matrix: Matrix, name: CellName, file_format: Format | None) -> s
     if name.platform not in backend.platforms:
         listed = ", ".join(backend.platforms)
         return f"{name.backend} is not for {name.platform}: matrix.yaml lists {listed}"
+    if name.model in backend.not_for:
+        return f"{name.backend} is not for {name.model}: {backend.not_for[name.model]}"
     if file_format is None:
         offered = matrix.models[name.model].formats
         return (

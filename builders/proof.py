@@ -91,6 +91,7 @@ def key(
             "exact answers": dict(exact_answers.digests(project.root / exact_answers.COMMITTED)),
             "known answers": model.model_dump(include={"known_answers"}),
             "drift": list(drift),
+            "refused texts": _refused(project, cell).digest,
             "engine": [engine.kind, engine.native, *_versions(engine).values()],
             "host": [host.current(), host.processor()],
             "image": [cell.image, digest],
@@ -240,6 +241,7 @@ def _expected(project: Project, cell: Cell, image: Image) -> AuditInputs:
         epoch=project.matrix.epoch,
         budget=project.matrix.backends[cell.backend].budget_mb,
         builder_paths=(str(project.root), str(project.store.cache)),
+        search_paths=list_file.read_if_there(backend / "search-paths.txt"),
     )
 
 
@@ -268,9 +270,10 @@ def _subject(
             for wheel in image.wheels.wheels
         ),
         libraries=audited.libraries,
+        refused={text.id: text.text for text in _refused(project, cell).texts},
         seconds=COMMAND_SECONDS["emulated" if emulated else "native"],
     )
-    corpus = texts(project)
+    corpus = texts(project).without(project.matrix.backends[cell.backend].refused_texts)
     return smoke.Subject(
         digest=image.layout.manifest_digest,
         cell=facts,
@@ -284,6 +287,11 @@ def _subject(
         records=project.records / cell.id,
         patience=smoke.EMULATED if emulated else smoke.NATIVE,
     )
+
+
+def _refused(project: Project, cell: Cell) -> Corpus:
+    """Return the texts that the service must refuse to embed."""
+    return texts(project).only(project.matrix.backends[cell.backend].refused_texts)
 
 
 def _marked(checks: tuple[Check, ...], execution: str) -> tuple[Check, ...]:

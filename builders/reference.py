@@ -64,7 +64,9 @@ def vectors(project: Project, cell: Cell, python: Path) -> Vectors:
         service=project.images / "service",
         backend=project.images / cell.backend,
         model=directory.path,
-        corpus=corpora.read(project.root / corpora.COMMITTED),
+        corpus=corpora.read(project.root / corpora.COMMITTED).without(
+            project.matrix.backends[cell.backend].refused_texts
+        ),
     )
     key = digest_of(
         {

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from builders.audit.bytecode import byte_code
 from builders.audit.hygiene import no_builder_paths, no_privileges, no_scripts, no_tools, times
-from builders.audit.image import EQUIVEC, bytes_without_model, configuration, inputs, labels, size
+from builders.audit.image import CODE, bytes_without_model, configuration, inputs, labels, size
 from builders.audit.programs import (
     foreign_formats,
     machines,
@@ -39,6 +39,7 @@ class AuditInputs:
         epoch: The newest time that anything may bear, in seconds since 1970.
         budget: The most that the image may weigh, compressed and without its model, in megabytes.
         builder_paths: Paths of the machine that built it, which no file may mention.
+        search_paths: Of libraries, which wheels' files may bear although the image lacks them.
     """
 
     platform: str
@@ -49,6 +50,7 @@ class AuditInputs:
     epoch: int
     budget: float
     builder_paths: tuple[str, ...]
+    search_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +94,8 @@ def audit(layout: Layout, expected: AuditInputs, *, scratch: Path | None = None)
                 foreign_formats(files),
                 needed_libraries(files, elf_files),
                 symbol_versions(files, elf_files),
-                search_paths(files, elf_files),
-                byte_code(files, (STANDARD_LIBRARY, SITE, EQUIVEC)),
+                search_paths(files, elf_files, expected.search_paths),
+                byte_code(files, (STANDARD_LIBRARY, SITE, *CODE)),
                 no_scripts(files),
                 no_tools(files),
                 no_builder_paths(files, expected.builder_paths),

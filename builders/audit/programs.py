@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import io
 import posixpath
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from builders.check import Check, from_findings
 from builders.errors import ArchiveError
@@ -114,18 +114,31 @@ def symbol_versions(tree: FileTree, programs: Programs) -> Check:
     )
 
 
-def search_paths(tree: FileTree, programs: Programs) -> Check:
+def search_paths(tree: FileTree, programs: Programs, excused: Collection[str]) -> Check:
     """Check that no RPATH or RUNPATH leads out of the image's own directories.
 
     An empty or relative one means the working directory of whoever starts the program.
+
+    Args:
+        tree: The image's files.
+        programs: Those among them that are programs.
+        excused: Absolute paths that wheels' files may bear as long as the image has no such
+            directory: the loader finds nothing there, and nobody can put something there.
     """
-    findings = (
-        f"/{path}: {problem}"
+    borne = [
+        (path, entry)
         for path, file in programs.files.items()
         for entry in (*file.rpath, *file.runpath)
-        if (problem := _search_path_problem(tree, path, entry))
+    ]
+    harmless = {entry for _, entry in borne if entry in excused and _is_absent(tree, entry)}
+    findings = (
+        f"/{path}: {problem}"
+        for path, entry in borne
+        if entry not in harmless and (problem := _search_path_problem(tree, path, entry))
     )
-    return from_findings("library-search-paths", findings)
+    check = from_findings("library-search-paths", findings)
+    known = (f"excused, and not in the image: {entry}" for entry in sorted(harmless))
+    return replace(check, details=(*check.details, *known))
 
 
 def _directories(platform: str) -> tuple[str, ...]:
@@ -177,9 +190,13 @@ def _search_path_problem(tree: FileTree, path: str, entry: str) -> str:
         return f"the relative library search path {entry!r}"
     if _leads_above_root(expanded):
         return f"the library search path {entry!r} leads above the root"
-    if expanded == entry and tree.resolve(entry) is None:
+    if expanded == entry and _is_absent(tree, entry):
         return f"the library search path {entry!r} is not in the image"
     return ""
+
+
+def _is_absent(tree: FileTree, entry: str) -> bool:
+    return entry.startswith("/") and tree.resolve(entry) is None
 
 
 def _leads_above_root(path: str) -> bool:

@@ -42,7 +42,7 @@ def fetch(bench: Bench, *, debian: Iterable[DebianLock], wheels: Iterable[WheelL
         FetchError: Something cannot be downloaded, or is not what its lock says.
     """
     store = bench.project.store
-    settings = indexes.configured(store.cache)
+    settings = indexes.configured(store.cache, find_links=bench.project.matrix.find_links)
     packages = [package for lock in debian for package in lock.packages]
     with bench.reporter.step("fetch") as step:
         items = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from builders import host, outcome, pipeline, project, report, selection
+from builders import host, model, outcome, pipeline, project, report, selection
 from builders import plan as plans
 from builders.commands.arguments import add_jobs
 from builders.errors import CellsFailedError
@@ -33,11 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do all of it, and show what came out."""
     checkout = project.load()
-    planned = plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current())
+    planned = plans.without(
+        plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current()),
+        model.absent(checkout),
+    )
     cells = plans.runnable(planned)
     options = Options(jobs=arguments.jobs, rebuild=arguments.fresh, reprove=arguments.fresh)
     with report.reporter([cell.id for cell in cells]) as reporter:
         finished = pipeline.run(checkout, cells, options, reporter)
-        pipeline.publish(checkout, finished)
+        finished = pipeline.publish(checkout, finished, reporter)
         reporter.finish(outcome.rows(planned, finished.outcomes))
     return CellsFailedError.exit_code if finished.failed else 0

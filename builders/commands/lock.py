@@ -16,6 +16,7 @@ from builders import model, project, report
 from builders.errors import LockError
 from builders.lock import session
 from builders.lock.renewal import Renewal
+from builders.pretrained.source import is_fetched
 
 EXAMPLES = ("", "--check")
 
@@ -55,6 +56,7 @@ def _renewals(checkout: project.Project) -> list[Renewal]:
                 checkout.store,
                 note=step.note,
                 progress=step.progress,
+                find_links=checkout.matrix.find_links,
             ),
             *_models(checkout),
         ]
@@ -62,13 +64,15 @@ def _renewals(checkout: project.Project) -> list[Renewal]:
 
 def _models(checkout: project.Project) -> list[Renewal]:
     found = []
-    for name in checkout.matrix.models:
+    for name, entry in checkout.matrix.models.items():
+        if is_fetched(entry):
+            continue  # `nox -s fetch` writes its lock
         with tempfile.TemporaryDirectory(dir=checkout.store.cache) as scratch:
             renewed = model.make_lock(checkout.matrix, name, Path(scratch))
         found.append(
             Renewal(
                 path=model.lock_path(checkout.root, name),
-                text=renewed.model_dump_json(indent=2) + "\n",
+                text=renewed.to_json(),
                 changes=model.lock_changes(_locked(checkout.root, name), renewed),
             )
         )

@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 
-from builders import host, matrix, preflight, selection
+from builders import host, model, preflight, project, selection
 from builders import plan as plans
-from builders.paths import ROOT
 from builders.report import plan_table, terminal
 
 EXAMPLES = ("", "--all", "--json --platform linux/arm64")
@@ -22,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan."""
-    planned = preflight.asked(
-        ROOT / "images",
-        plans.plan(
-            matrix.load(ROOT / "matrix.yaml"), selection.from_arguments(arguments), host.current()
-        ),
+    checkout = project.load()
+    planned = plans.without(
+        plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current()),
+        model.absent(checkout),
     )
+    planned = preflight.asked(checkout.images, planned)
     if arguments.json:
         sys.stdout.write(plans.to_json(planned))
     else:

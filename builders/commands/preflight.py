@@ -79,7 +79,7 @@ def _package(text: str, selected: Selection) -> tuple[PackageAnswer, ...]:
         )
     checkout = project.load()
     platforms = package_platforms(selected.platforms, tuple(checkout.matrix.platforms))
-    configured = indexes.configured(checkout.store.cache)
+    configured = indexes.configured(checkout.store.cache, find_links=checkout.matrix.find_links)
     # On standard error: standard output is for the answer.
     with report.reporter([], stream=sys.stderr) as reporter, reporter.step("package") as step:
         answers = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from builders import host, preflight, project, rebuild, report, selection
+from builders import host, model, preflight, project, rebuild, report, selection
 from builders import plan as plans
 from builders.errors import RebuildError
 
@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Rebuild and compare, and show what differs."""
     checkout = project.load()
-    planned = plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current())
+    planned = plans.without(
+        plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current()),
+        model.absent(checkout),
+    )
     cells = plans.runnable(preflight.asked(checkout.images, planned))
     with report.reporter([cell.id for cell in cells]) as reporter:
         results = rebuild.rebuild(checkout, cells, reporter)

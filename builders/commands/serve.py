@@ -10,6 +10,7 @@ import argparse
 from builders import host, inputs, model, project, report, serve, stages
 from builders import plan as plans
 from builders.commands.arguments import port
+from builders.errors import ModelError
 from builders.inputs import Needs
 from builders.selection import Selection
 from builders.wheelhouse.gather import Toolchain
@@ -33,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     planned = plans.plan(checkout.matrix, chosen, host.current())
     # Any platform's cell: the format is the same, and the wheels are this host's.
     cell = next(cell for cell in planned.cells if cell.selected)
+    if reason := model.absent(checkout).get(cell.model):
+        raise ModelError(f"model {cell.model} {reason}")
     with report.reporter([]) as reporter:
         with reporter.step("fetch") as step:
             needs = Needs(

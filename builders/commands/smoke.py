@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from builders import host, outcome, pipeline, project, report, selection
+from builders import host, model, outcome, pipeline, project, report, selection
 from builders import plan as plans
 from builders.commands.arguments import add_jobs
 from builders.errors import CellsFailedError
@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prove the images, built if need be, and show what came out."""
     checkout = project.load()
-    planned = plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current())
+    planned = plans.without(
+        plans.plan(checkout.matrix, selection.from_arguments(arguments), host.current()),
+        model.absent(checkout),
+    )
     cells = plans.runnable(planned)
     options = Options(jobs=arguments.jobs, rebuild=False, reprove=True)
     with report.reporter([cell.id for cell in cells]) as reporter:

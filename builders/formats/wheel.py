@@ -8,7 +8,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -42,12 +43,14 @@ class Contents(BaseModel):
     names: tuple[str, ...]
 
 
-def inspect(wheel: Path, *, name: str | None = None) -> Contents:
+def inspect(wheel: Path, *, name: str | None = None, leave_out: Sequence[str] = ()) -> Contents:
     """Open a wheel and tell what it holds; nothing is unpacked to a place of its choice.
 
     Args:
         wheel: The file.
         name: What errors call it; its file name if None.
+        leave_out: Glob patterns of paths below the site directory, where `*` also matches `/`:
+            what no image will hold (setuptools has launchers for Windows) does not count.
 
     Raises:
         ArchiveError: It is no archive, or holds something hostile.
@@ -55,7 +58,7 @@ def inspect(wheel: Path, *, name: str | None = None) -> Contents:
     name = name or wheel.name
     try:
         with zipfile.ZipFile(wheel) as archive:
-            members = _members(archive)
+            members = [m for m in _members(archive) if not _is_left_out(m.filename, leave_out)]
             binaries: set[str] = set()
             versions: set[str] = set()
             for member in members:
@@ -130,6 +133,11 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
             f"it unpacks to more than {MOST_BYTES} bytes; the most is in {largest.filename}"
         )
     return members
+
+
+def _is_left_out(member: str, patterns: Sequence[str]) -> bool:
+    path = _installed(member)
+    return path is not None and any(fnmatchcase(path.as_posix(), glob) for glob in patterns)
 
 
 def _machine_code(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[set[str], set[str]]:

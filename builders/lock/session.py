@@ -24,6 +24,7 @@ def renewals(
     *,
     note: Callable[[str], None],
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    find_links: Mapping[str, str] | None = None,
 ) -> tuple[Renewal, ...]:
     """Resolve everything that images are made from; nothing of the checkout is written.
 
@@ -33,6 +34,7 @@ def renewals(
         store: Where what was chosen is brought to be opened.
         note: Told what is being done.
         progress: Called with the bytes that are there, and of all that are needed.
+        find_links: The page of a project's wheels, by its name (matrix.yaml).
 
     Returns:
         Every lock file's new content, whether it differs from what is there or not.
@@ -43,7 +45,7 @@ def renewals(
         ArchiveError: A package or wheel is malformed or hostile.
     """
     found: list[Renewal] = []
-    configured = indexes.configured(store.cache)
+    configured = indexes.configured(store.cache, find_links=find_links or {})
     for folder, platforms in wheel_locks(images, backends):
         note(f"choosing the wheels of {folder.name} for {', '.join(platforms)}")
         found += wheel_renewal.renewals(

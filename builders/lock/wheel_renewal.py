@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders import parallel
+from builders import list_file, parallel
 from builders.errors import LockError
 from builders.formats import wheel
 from builders.lock import wheels as wheel_lock
@@ -21,6 +21,7 @@ from builders.network.transfer import Item
 from builders.store import Store
 
 REQUIREMENTS = "requirements.in"
+PRUNE = "prune.txt"
 
 
 def renewals(
@@ -60,11 +61,15 @@ def renewals(
     items = _items(candidates, backend, indexes)
     offered = _offered([c for c in candidates.values() if c.is_source], indexes)
     download.fetch(items.values(), store, progress=progress, settings=indexes.settings)
+    prune = backend / PRUNE
+    leave_out = list_file.read(prune) if prune.exists() else ()  # what builds a wheel has none
     locks = [
         WheelLock(
             path=lock_path(backend, choice.platform),
             platform=choice.platform,
-            wheels=tuple(_open(c, items, store) for c in choice.candidates if not c.is_source),
+            wheels=tuple(
+                _open(c, items, store, leave_out) for c in choice.candidates if not c.is_source
+            ),
             sources=tuple(_source(c, items, offered) for c in choice.candidates if c.is_source),
             no_solution=choice.no_solution,
         )
@@ -124,7 +129,9 @@ def _known_sizes(contents: Path) -> dict[str, int]:
         return {}
 
 
-def _open(candidate: Candidate, items: dict[str, Item], store: Store) -> Wheel:
+def _open(
+    candidate: Candidate, items: dict[str, Item], store: Store, leave_out: Sequence[str]
+) -> Wheel:
     name, version = distribution(candidate.file)
     return Wheel(
         name=name,
@@ -132,7 +139,9 @@ def _open(candidate: Candidate, items: dict[str, Item], store: Store) -> Wheel:
         sha256=candidate.sha256,
         file=candidate.file,
         size=items[candidate.sha256].size,
-        contents=wheel.inspect(store.path(candidate.sha256), name=candidate.file),
+        contents=wheel.inspect(
+            store.path(candidate.sha256), name=candidate.file, leave_out=leave_out
+        ),
     )
 
 

@@ -143,6 +143,11 @@ class Backend(Section):
     versions_may_differ: Names = Field(default_factory=tuple)
     """The packages that decide its vectors, and may be of other versions in a container than on the
     host whose vectors it is held against; the verdict names both."""
+    refused_texts: Annotated[tuple[Name, ...], AfterValidator(_unrepeated)] = ()
+    """Texts of the corpus, by id, that it refuses because it would embed them wrongly: none has a
+    vector, and that each is refused is a check."""
+    not_for: Mapping[Name, str] = {}
+    """Models that it cannot serve although it reads their format, each with the reason."""
     cross_backend: Mapping[Name, Tolerance] = {}
     """Gates against the anchor's vectors, by model, where its precision's own do not fit."""
 

@@ -23,9 +23,10 @@ def findings(content: object) -> Iterator[tuple[Location, str]]:
             known = dict.fromkeys(listed)
             refused: Location = ("backends", backend, "refused")
             yield from _undefined(content, refused, f"backends.{backend}.platforms", known)
-        gates = _at(content, ("backends", backend, "cross_backend"))
-        for model in _keys(gates):
-            yield from _unknown_key(("backends", backend, "cross_backend"), model, tables["models"])
+        for key in ("cross_backend", "not_for"):
+            at: Location = ("backends", backend, key)
+            for model in _keys(_at(content, at)):
+                yield from _unknown_key(at, model, tables["models"])
     yield from _undefined(content, ("anchor",), "backends", tables["backends"])
     for model in _keys(tables["models"]):
         place = ("models", model, "precision")

@@ -7,6 +7,10 @@ for one, not by what an index happens to have on a day.
 To choose, uv reads what an archive states that it requires; where it states nothing (before
 metadata 2.2), uv runs the project's own build backend. To locate a locked one, nothing is run.
 
+A project may have a page of its own with wheels that no index has, such as torch's builds for CPUs
+(matrix.yaml, `find_links`). Only what the configured places cannot serve is looked for there: a
+machine with such wheels at hand needs no page, and one with the page needs nothing configured.
+
 https://docs.astral.sh/uv/pip/compile/
 """
 
@@ -17,7 +21,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,6 +32,7 @@ from builders.errors import FetchError, LockError
 from builders.lock import wheel_tags
 from builders.network import pip_settings
 from builders.network.pip_settings import PipSettings
+from builders.network.uv_settings import pages_of, uv_environment, with_pages
 from builders.process import run
 
 TARGETS = {
@@ -76,10 +81,12 @@ class Indexes:
     Attributes:
         settings: pip's.
         environment: uv's whole environment.
+        find_links: The page of a project, by its name.
     """
 
     settings: PipSettings
     environment: Mapping[str, str]
+    find_links: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(
         self, requirements: Path, platform: str, sources: Iterable[str] = ()
@@ -97,7 +104,8 @@ class Indexes:
             FetchError: An index cannot be reached.
         """
         offered: dict[str, list[Candidate]] = {}
-        for candidate in self._compile(compile_command(requirements, platform, sources)):
+        command = compile_command(requirements, platform, sources)
+        for candidate in self._compile(command, requirements.read_text(encoding="utf-8")):
             offered.setdefault(candidate.name, []).append(candidate)
         return tuple(closest(candidates, platform) for candidates in offered.values())
 
@@ -118,7 +126,8 @@ class Indexes:
             NoSolutionError: The indexes no longer have them all.
             FetchError: An index cannot be reached.
         """
-        return self._compile([*compile_command(lock, platform, sources), "--no-deps"])
+        command = [*compile_command(lock, platform, sources), "--no-deps"]
+        return self._compile(command, lock.read_text(encoding="utf-8"))
 
     def wheels(self, name: str, version: str) -> tuple[Candidate, ...]:
         """Return the wheels of a version for any platform at all, and Python 3.11.
@@ -127,34 +136,57 @@ class Indexes:
             FetchError: An index cannot be reached.
         """
         try:
-            found = self._compile(universal_command(), stdin=f"{name}=={version}\n")
+            found = self._compile(universal_command(), f"{name}=={version}\n")
         except NoSolutionError:
             return ()
         return tuple(candidate for candidate in found if wheel_tags.fits_python(candidate.file))
 
-    def _compile(self, command: list[str], *, stdin: str | None = None) -> tuple[Candidate, ...]:
+    def _compile(self, command: list[str], requirements: str) -> tuple[Candidate, ...]:
+        """Ask the configured places; what they cannot serve, the pages of the projects as well."""
         if self.settings.no_index:
-            command.append("--no-index")  # the one setting for which uv has no variable
+            # The one setting for which uv has no variable.
+            return self._run([*command, "--no-index"], requirements, self.environment)
+        try:
+            return self._run(command, requirements, self.environment)
+        except NoSolutionError:
+            pages = pages_of(requirements, self.find_links)
+            if not pages:
+                raise
+        return self._run(command, requirements, with_pages(self.environment, pages))
+
+    def _run(
+        self, command: Sequence[str], requirements: str, environment: Mapping[str, str]
+    ) -> tuple[Candidate, ...]:
         completed = run(
-            command, env=self.environment, stdin=stdin, timeout=RESOLVE_SECONDS, check=False
+            command, env=environment, stdin=requirements, timeout=RESOLVE_SECONDS, check=False
         )
         if completed.returncode == 0:
             return parse_pylock(completed.stdout, credentials=self.settings.urls)
         raise compile_failure(completed.stderr)
 
 
-def configured(cache: Path, environment: Mapping[str, str] = os.environ) -> Indexes:
+def configured(
+    cache: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    find_links: Mapping[str, str],
+) -> Indexes:
     """Return the indexes of this machine's configuration.
 
     Args:
         cache: The cache directory: uv's own goes below it.
         environment: The process's.
+        find_links: The page of a project, by its name (matrix.yaml).
 
     Raises:
         FetchError: pip's configuration is malformed.
     """
     settings = pip_settings.read(environment)
-    return Indexes(settings=settings, environment=uv_environment(settings, cache, environment))
+    return Indexes(
+        settings=settings,
+        environment=uv_environment(settings, cache, environment),
+        find_links=find_links,
+    )
 
 
 def compile_command(requirements: Path, platform: str, sources: Iterable[str] = ()) -> list[str]:
@@ -170,32 +202,6 @@ def compile_command(requirements: Path, platform: str, sources: Iterable[str] = 
 def universal_command() -> list[str]:
     """Return uv's argument list: it prints the wheels of all platforms, of what it reads."""
     return [*_compile_words(), "--universal", "--no-deps", "-"]
-
-
-def uv_environment(
-    settings: PipSettings, cache: Path, environment: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the environment that tells uv what pip's settings say; uv's own variables win.
-
-    pip takes the best version of all indexes alike, uv by default only looks at the first that has
-    the project: a mirror of some wheels would hide the other platforms'. That every index is
-    trusted with every name is pip's risk too; the lock's digests bound it.
-    """
-    translated = {
-        "UV_CACHE_DIR": str(cache / "uv"),
-        "UV_DEFAULT_INDEX": settings.index_url,
-        "UV_INDEX": " ".join(settings.extra_index_urls),
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
-        "UV_FIND_LINKS": ",".join(settings.find_links),
-        "UV_INSECURE_HOST": " ".join(settings.trusted_hosts),
-        "UV_SYSTEM_CERTS": "1",
-        "UV_HTTP_TIMEOUT": settings.timeout,
-        "SSL_CERT_FILE": settings.certificate,
-        "SSL_CLIENT_CERT": settings.client_certificate,
-        "ALL_PROXY": settings.proxy,
-        "MACOSX_DEPLOYMENT_TARGET": _dotted(wheel_tags.MACOS),
-    }
-    return {name: value for name, value in translated.items() if value} | dict(environment)
 
 
 def parse_pylock(text: str, *, credentials: Iterable[str] = ()) -> tuple[Candidate, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -61,6 +61,8 @@ class SmokeCell(BaseModel):
     wheels: tuple[SmokeWheel, ...] = Field(min_length=1)
     libraries: tuple[str, ...]
     """Absolute paths in the image of the shared libraries that the wheels brought."""
+    refused: Mapping[str, str] = {}
+    """Texts that the service must refuse, by their ids."""
     seconds: int = Field(gt=0)
     """Time limit of one command in the container."""
 

@@ -32,6 +32,9 @@ def main() -> None:
     tree = layers.add_parser("tree", help="copy a directory")
     tree.add_argument("source", type=Path)
     tree.add_argument("target", type=PurePosixPath)
+    files = layers.add_parser("files", help="copy a directory that holds no code of this service")
+    files.add_argument("source", type=Path)
+    files.add_argument("target", type=PurePosixPath)
     byte_code = layers.add_parser("byte-code", help="only the byte code of the standard library")
     byte_code.add_argument("source", type=Path, help="the target's standard library")
     arguments = parser.parse_args()
@@ -42,6 +45,9 @@ def main() -> None:
     elif arguments.layer == "tree":
         copy_tree(arguments.source, place(out, arguments.target))
         compile_byte_code(out)
+    elif arguments.layer == "files":
+        # As it is: a recipe names every file, and no byte code of the code that a model may bring.
+        copy_tree(arguments.source, place(out, arguments.target))
     else:
         copy_tree(arguments.source, place(out, STANDARD_LIBRARY))
         compile_byte_code(out)
@@ -66,7 +72,6 @@ def unpack_wheels(source: Path, out: Path, prune: tuple[str, ...]) -> None:
     for wheel in sorted(source.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
             _unpack_wheel(archive, site)
-    compile_byte_code(out)
     for path in sorted(site.rglob("*"), reverse=True):
         relative = path.relative_to(site).as_posix()
         if path.is_dir():
@@ -74,6 +79,7 @@ def unpack_wheels(source: Path, out: Path, prune: tuple[str, ...]) -> None:
                 path.rmdir()
         elif _is_pruned(relative, prune):
             path.unlink()
+    compile_byte_code(out)
 
 
 def _is_pruned(relative: str, prune: tuple[str, ...]) -> bool:

@@ -32,9 +32,9 @@ class Backend:
     """A BERT or nomic-bert encoder in the GGUF format; gpt4all pools, as the file says.
 
     Embed4All takes texts, not tokens, and its tokenizer is not the model's: it keeps vowel signs,
-    knows no longest word, and never reads `[CLS]` as a token. So `tokenizer.json` makes the tokens,
-    and Embed4All is given a text that has exactly these, word by word; it says how many it
-    found. Each text is computed alone.
+    cuts words that are too long to be known, and reads no `[CLS]` as a token. So `tokenizer.json`
+    makes the tokens, and Embed4All is given a text that has exactly these, word by word; it says
+    how many it found. Each text is computed alone.
     """
 
     name: ClassVar[str] = "gpt4all"
@@ -142,8 +142,9 @@ class _Words:
             InputError: There are none, or one of them is written like a special token.
         """
         words: list[str] = []
-        found = zip(encoding.tokens, encoding.special_tokens_mask, strict=True)
-        pieces = [token for token, special in found if not special]
+        # Of a fast encoding, the library keeps the tokens' ids and not what they are written like.
+        found = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+        pieces = [str(self.tokenizer.id_to_token(id_)) for id_, special in found if not special]
         if not pieces:
             raise InputError("gpt4all can embed no text that has no word", index=index)
         for piece in pieces:
@@ -172,5 +173,6 @@ def _refuse_own_prefixes(embedder: Any, name: str) -> None:
         embedder.embed("a", prefix=NO_PREFIX)
     except RuntimeError as error:
         raise ModelError(
-            f"gpt4all embeds {name} only behind prefixes of its own, not as its recipe says: {error}"
+            f"gpt4all embeds {name} only behind one of its own prefixes, whatever the recipe says:"
+            f" {error}"
         ) from error

@@ -1,29 +1,24 @@
 """The nomic backend: a text and a vision encoder that bring their own code, on the CPU.
 
 nomic-embed-text-v1.5 and nomic-embed-vision-v1.5 run on the code of the repository nomic-bert-2048,
-which needs transformers < 5. Here that code is part of the model directory, pinned by sha256 like
-the weights. transformers' own way to it (`trust_remote_code`) would ask a hub when a model is
-loaded, and has run one revision of the code with the weights of another.
+which needs transformers < 5. Here that code is vendored: part of the model directory, see
+`embedding_service.vendored`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import inspect
 import json
 import re
-import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedding_service import pictures, tokens, weights
+from embedding_service import pictures, tokens, vendored, weights
 from embedding_service import recipe as recipes
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import ImageTooLargeError, InputError, ModelError
@@ -34,17 +29,11 @@ from embedding_service.settings import Settings
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-CODE = "code"
-"""The folder of a model directory that holds its code."""
-
 PROCESSOR = "CLIPImageProcessor"
 """The processor of images. transformers has another one for CLIP: its pixels differ a little."""
 
 LONGEST = 100
 """How many times an image may be as long as it is wide, or as wide as it is long."""
-
-_REFERENCE = re.compile(r"(?:[\w.-]+/[\w.-]+--)?(\w+)\.(\w+)")
-"""`file.Class`; where the code is in another repository, `owner/name--file.Class`."""
 
 _NOTHING = re.compile(r"(?!)")
 
@@ -198,36 +187,6 @@ def padded(encodings: Sequence[Encoding]) -> dict[str, NDArray[np.int64]]:
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
 
-def vendored(path: Path, files: Collection[str]) -> tuple[str, str]:
-    """Return which of the model's code is its encoder, as its configuration's `auto_map` says.
-
-    Args:
-        path: The configuration.
-        files: The model's files; every class that `auto_map` names must be in one of them.
-
-    Returns:
-        The names of a module and a class.
-
-    Raises:
-        ModelError: The configuration cannot be read or names no encoder, or its code is not there.
-    """
-    found = {}
-    for purpose, reference in (_read_json(path).get("auto_map") or {}).items():
-        matched = _REFERENCE.fullmatch(str(reference))
-        if matched is None:
-            raise ModelError(f"{path}: auto_map has {reference!r}, which is not FILE.CLASS")
-        file = f"{CODE}/{matched[1]}.py"
-        if file not in files:
-            raise ModelError(
-                f"{path} wants the code {reference}, and the model has no {file}: "
-                "code is vendored when a model is pinned, and never fetched"
-            )
-        found[purpose] = (matched[1], matched[2])
-    if "AutoModel" not in found:
-        raise ModelError(f"{path} names no encoder: its auto_map has no AutoModel")
-    return found["AutoModel"]
-
-
 def _encoder(model_dir: Path, part: str, recipe: Recipe) -> Any:
     """Make an encoder by its own code, and load its weights, all of them and no others.
 
@@ -238,8 +197,7 @@ def _encoder(model_dir: Path, part: str, recipe: Recipe) -> Any:
 
     directory = model_dir / part
     weights.refuse_pickles(directory)
-    module, name = vendored(directory / "config.json", recipe.files)
-    encoder_class = getattr(_code(model_dir, recipe, module), name)
+    encoder_class = vendored.model_class(directory / "config.json", model_dir, recipe)
     config = encoder_class.config_class.from_dict(_read_json(directory / "config.json"))
     _check_positions(config, recipe)
     # What nomic-bert-2048's `from_pretrained` says: its checkpoints have no pooler.
@@ -257,27 +215,6 @@ def _encoder(model_dir: Path, part: str, recipe: Recipe) -> Any:
     )
     encoder.load_state_dict(loaded)  # refuses a tensor of another shape
     return encoder.eval()
-
-
-def _code(model_dir: Path, recipe: Recipe, module: str) -> ModuleType:
-    """Import a module of the model's code, which may import others of it relatively.
-
-    The package that they are imported as is named by their digests, so that the code of another
-    model, imported before by the same process, is not taken for it.
-    """
-    digests = sorted(item for item in recipe.files.items() if item[0].startswith(f"{CODE}/"))
-    name = f"vendored_{hashlib.sha256(repr(digests).encode()).hexdigest()[:16]}"
-    if name not in sys.modules:
-        package = ModuleType(name)
-        package.__path__ = [str(model_dir / CODE)]
-        sys.modules[name] = package
-    writes_nothing, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        return importlib.import_module(f"{name}.{module}")
-    except ImportError as error:
-        raise ModelError(f"the code of {recipe.name} cannot be imported: {error}") from error
-    finally:
-        sys.dont_write_bytecode = writes_nothing
 
 
 def _check_positions(config: Any, recipe: Recipe) -> None:

@@ -9,6 +9,7 @@ from builders import corpus as corpora
 from builders import exact_answers, fixture
 from builders.corpus import Corpus
 from builders.exact_answers import Document
+from builders.fixture.encoder import TextEncoder
 from builders.matrix import Matrix, Model
 from builders.paths import ROOT
 from builders.space import vector_space
@@ -26,13 +27,19 @@ ALSO = (
 
 
 def models(matrix: Matrix) -> Iterator[tuple[str, Model]]:
-    """Yield the fixtures of the matrix, one for each vector space, with its name."""
+    """Yield the text encoders among the fixtures, one for each vector space, with its name."""
     seen: set[str] = set()
     for name, model in matrix.models.items():
         space = vector_space(model)
-        if model.source.startswith("fixture:") and space not in seen:
+        if is_answered(model) and space not in seen:
             seen.add(space)
             yield name, model
+
+
+def is_answered(model: Model) -> bool:
+    """Say whether a model is a fixture whose definition is known here: a text encoder."""
+    name = model.source.removeprefix("fixture:")
+    return name != model.source and isinstance(fixture.fixture(name), TextEncoder)
 
 
 def answered() -> Corpus:
@@ -42,14 +49,19 @@ def answered() -> Corpus:
     return Corpus(texts=tuple(text for text in whole.texts if text.id in chosen))
 
 
-def compute(model: Model, scratch: Path, corpus: Corpus) -> Document:
+def checkpoint(model: Model, directory: Path) -> Path:
+    """Write a fixture's source weights into a directory that is not there yet; return it."""
+    fixture.write(model.source.removeprefix("fixture:"), "sentence-transformers", directory)
+    return directory
+
+
+def compute(model: Model, written: Path, corpus: Corpus) -> Document:
     """Return the exact answers of a fixture.
 
     Args:
         model: The fixture.
-        scratch: A directory that is not there yet.
+        written: Its checkpoint.
         corpus: What it is asked.
     """
-    fixture.write(model.source.removeprefix("fixture:"), "sentence-transformers", scratch)
-    rows = texts.vectors(scratch, model, [text.text for text in corpus.texts])
+    rows = texts.vectors(written, model, [text.text for text in corpus.texts])
     return exact_answers.document(vector_space(model), corpus, rows)

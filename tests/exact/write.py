@@ -16,7 +16,8 @@ def main() -> None:
     """Write a file for each vector space of a fixture."""
     with tempfile.TemporaryDirectory() as scratch:
         for name, model in answers.models(matrix.load(ROOT / "matrix.yaml")):
-            document = answers.compute(model, Path(scratch) / name, answers.answered())
+            written = answers.checkpoint(model, Path(scratch) / name)
+            document = answers.compute(model, written, answers.answered())
             path = ROOT / exact_answers.COMMITTED / f"{name}.json"
             write_atomically(path, document.model_dump_json(indent=1).encode() + b"\n")
             sys.stdout.write(f"{path.relative_to(ROOT)}\n")

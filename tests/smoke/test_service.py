@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,8 @@ Answers = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def answers(run_inside: Callable[..., list[dict[str, Any]]], cell: SmokeCell) -> Answers:
-    return {answer["step"]: answer for answer in run_inside("service", TEXT)}
+    refused = json.dumps(dict(cell.refused))
+    return {answer["step"]: answer for answer in run_inside("service", TEXT, refused)}
 
 
 def test_health(answers: Answers, cell: SmokeCell) -> None:
@@ -49,3 +51,10 @@ def test_embedding(answers: Answers, cell: SmokeCell) -> None:
         assert abs(length - 1) < 1e-5, f"the vector's length is {length}"
     else:
         assert length > 0
+
+
+def test_refused_texts(answers: Answers, cell: SmokeCell) -> None:
+    """What the backend would embed wrongly is refused, as matrix.yaml says (`refused_texts`)."""
+    found = {identifier: answers[f"refused {identifier}"] for identifier in cell.refused}
+    embedded = [name for name, answer in found.items() if answer["status"] not in (413, 422)]
+    assert not embedded, f"embedded, or failed otherwise: {', '.join(embedded)}"

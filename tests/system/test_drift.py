@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from builders import inputs, matrix, verdict
+from builders.engine import Engine
 from builders.errors import FetchError, LockError
 from builders.formats import layout
 from builders.inputs import Needs
@@ -316,9 +317,13 @@ def test_without_apt_a_package_that_left_the_index_is_an_error(
 
 
 @pytest.fixture
-def outdated(tmp_path: Path) -> Checkout:
-    """A copy of the checkout whose lock names a version that no mirror has any more."""
-    checkout = checkouts.copy(tmp_path / "copy", cache_directory(), {})
+def outdated(private: Engine, tmp_path: Path) -> Checkout:
+    """A copy of the checkout whose lock names a version that no mirror has any more.
+
+    The user's engine keeps the names of the images that do not drift.
+    """
+    environment = checkouts.environment_of(private)
+    checkout = checkouts.copy(tmp_path / "copy", cache_directory(), environment)
     change(
         debian_lock.lock_path(checkout.root / "images/base", PLATFORM),
         {TZDATA.path: OLD_PATH, TZDATA.version: "2020a-0", TZDATA.sha256: "0" * 64},

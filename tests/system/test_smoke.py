@@ -68,7 +68,7 @@ FILES = {
         f"opt/equivec/service/embedding_service/{name}.py": (SERVICE / f"{name}.py").read_text(
             "utf-8"
         )
-        for name in ("__init__", "client", "corpus", "document", "errors", "settings")
+        for name in ("__init__", "client", "corpus", "document", "errors", "inputs", "settings")
     },
     f"{SITE}/small/__init__.py": "print('printed while imported')",
     f"{SITE}/small-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n",

@@ -162,6 +162,20 @@ def test_a_tree_is_copied_with_byte_code_of_its_own(tmp_path: Path) -> None:
     assert str(tmp_path).encode() not in compiled
 
 
+def test_a_models_files_are_copied_without_byte_code(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "code").mkdir(parents=True)
+    (source / "code" / "modeling.py").write_text("X = 1\n", encoding="utf-8")
+    (source / "model.json").write_text("{}", encoding="utf-8")
+
+    assert assemble(tmp_path / "out", "files", str(source), "/opt/equivec/model") == ""
+
+    assert contents(tmp_path / "out") == {
+        "opt/equivec/model/code/modeling.py": b"X = 1\n",
+        "opt/equivec/model/model.json": b"{}",
+    }
+
+
 def test_of_the_standard_library_only_byte_code_is_kept(tmp_path: Path) -> None:
     source = tmp_path / "library"
     (source / "json").mkdir(parents=True)

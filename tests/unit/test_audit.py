@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from builders.check import MOST_DETAILS, from_findings
 from builders.errors import ArchiveError
 from builders.formats import layout, tree
 from tests.unit.images import Image, directory, file, symlink, tar
-from tests.unit.sound_image import SoundImage
+from tests.unit.sound_image import SoundImage, byte_code
 
 NAMES = [
     "configuration",
@@ -139,6 +140,19 @@ def test_an_input_that_is_altered_missing_or_new_fails(tmp_path: Path) -> None:
             "/opt/equivec/model/extra.bin: did not go in",
         )
     }
+
+
+def test_a_models_own_code_is_copied_as_it_is(tmp_path: Path) -> None:
+    image = SoundImage()
+    code, cached = (
+        "opt/equivec/model/code/a.py",
+        "opt/equivec/model/code/__pycache__/a.cpython-311.pyc",
+    )
+    image.put(file(code, b"A = 1\n"))
+    image.expect(files={**image.expected.files, code: hashlib.sha256(b"A = 1\n").hexdigest()})
+    assert image.failures(tmp_path / "without") == {}
+    image.put(file(cached, byte_code(b"A = 1\n")))
+    assert image.failures(tmp_path / "with") == {"inputs": (f"/{cached}: did not go in",)}
 
 
 def test_the_audit_says_how_large_the_image_is(tmp_path: Path) -> None:

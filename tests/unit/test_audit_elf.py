@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,23 @@ def test_a_search_path_that_leads_outside_fails(
     ((name, (detail,)),) = image.failures(tmp_path).items()
     assert name == "library-search-paths"
     assert problem in detail
+
+
+def test_a_search_path_that_is_excused_passes_as_long_as_it_leads_nowhere(tmp_path: Path) -> None:
+    excused = ("/home/builder/lib", ".", "/usr/lib/../../../lib")
+    image = spoiled(elf_file(runpath="/home/builder/lib"))
+    image.expected = replace(image.expected, search_paths=excused)
+    check = image.audit(tmp_path)["library-search-paths"]
+    assert check.passed
+    assert check.details == ("excused, and not in the image: /home/builder/lib",)
+
+
+@pytest.mark.parametrize("path", [".", "/usr/lib/../../../lib", "/home/other/lib"])
+def test_only_an_absent_directory_is_excused(tmp_path: Path, path: str) -> None:
+    image = spoiled(elf_file(runpath=path))
+    excused = {".", "/usr/lib/../../../lib", "/home/builder/lib"}
+    image.expected = replace(image.expected, search_paths=tuple(excused))
+    assert set(image.failures(tmp_path)) == {"library-search-paths"}
 
 
 def test_a_search_path_of_the_image_passes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from builders.paths import ROOT
 from builders.space import vector_space
 from builders.vectors import Vectors
 from tests.exact import answers
-from tests.exact.answers import compute
+from tests.exact.answers import checkpoint, compute
 from tests.unit.test_parity import made
 
 MATRIX = matrix.load(ROOT / "matrix.yaml")
@@ -28,6 +29,20 @@ DIRECTORY = ROOT / exact_answers.COMMITTED
 TOLERANCE = Tolerance(max_abs_difference=1e-5, distance=1e-4, overlap_at_10=1.0)
 BEYOND_ROUNDING = 1e-13
 """Sums in another order, on another processor, differ by less."""
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    scratch = tmp_path_factory.mktemp("checkpoints")
+    return {name: checkpoint(model, scratch / name) for name, model in MODELS.items()}
+
+
+def computed(model: Model, written: Path, corpus: Corpus, directory: Path) -> Exact:
+    """Compute, write and read the exact answers of a corpus."""
+    (directory / "new.json").write_text(compute(model, written, corpus).model_dump_json())
+    exact = exact_answers.find(directory, corpus, vector_space(model))
+    assert exact is not None
+    return exact
 
 
 def committed(model: Model) -> Exact:
@@ -43,21 +58,19 @@ def served(exact: Exact, matrix: object = None) -> Vectors:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_committed_answers_are_those_of_the_definition(name: str, tmp_path: Path) -> None:
+def test_the_committed_answers_are_those_of_the_definition(
+    name: str, checkpoints: Mapping[str, Path], tmp_path: Path
+) -> None:
     """If this fails after a change to a fixture or the corpus: `python -m tests.exact.write`."""
-    document = compute(MODELS[name], tmp_path / name, answers.answered())
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "answers.json").write_text(document.model_dump_json())
-    new = exact_answers.find(tmp_path / "new", CORPUS, vector_space(MODELS[name]))
+    new = computed(MODELS[name], checkpoints[name], answers.answered(), tmp_path)
     old = committed(MODELS[name])
-    assert new is not None
     assert new.ids == old.ids
     assert np.abs(new.matrix - old.matrix).max() < BEYOND_ROUNDING
 
 
 def test_every_fixture_in_the_matrix_has_exact_answers() -> None:
     for model in MATRIX.models.values():
-        if model.source.startswith("fixture:"):
+        if answers.is_answered(model):
             assert set(committed(model).ids) == set(answers.answered().ids)
 
 
@@ -148,29 +161,26 @@ def test_a_malformed_file_is_an_error(content: str | None, words: str, tmp_path:
         exact_answers.find(tmp_path, corpus, space)
 
 
-def test_the_known_answers_of_the_fixtures_are_those_of_the_definition(tmp_path: Path) -> None:
+def test_the_known_answers_of_the_fixtures_are_those_of_the_definition(
+    checkpoints: Mapping[str, Path], tmp_path: Path
+) -> None:
     asked = {name: model for name, model in MODELS.items() if model.known_answers}
     assert set(asked) >= {"fixture-768", "fixture-bert-384"}
     for name, model in asked.items():
         corpus = Corpus(texts=known_answers.texts(model))
-        document = compute(model, tmp_path / name, corpus)
-        (tmp_path / f"{name}.json").write_text(document.model_dump_json())
-        exact = exact_answers.find(tmp_path, corpus, vector_space(model))
-        assert exact is not None
+        exact = computed(model, checkpoints[name], corpus, tmp_path)
         for check in known_answers.checks(model, served(exact)):
             assert isinstance(check.figure, float)
             assert check.figure < 1e-7
 
 
-def test_an_altered_number_of_a_known_answer_fails(tmp_path: Path) -> None:
+def test_an_altered_number_of_a_known_answer_fails(
+    checkpoints: Mapping[str, Path], tmp_path: Path
+) -> None:
     model = MODELS["fixture-768"]
     (name, answer), *_ = model.known_answers.items()
     corpus = Corpus(texts=known_answers.texts(model))
-    (tmp_path / "new.json").write_text(
-        compute(model, tmp_path / "fixture", corpus).model_dump_json()
-    )
-    exact = exact_answers.find(tmp_path, corpus, vector_space(model))
-    assert exact is not None
+    exact = computed(model, checkpoints["fixture-768"], corpus, tmp_path)
     for place in range(len(answer.values)):
         values = [*answer.values]
         values[place] += 0.0001

@@ -56,7 +56,7 @@ def test_every_byte_is_pinned(
     assert digests(tmp_path / "new" / "directory") == pinned(name, file_format, precision)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "fixture-nomic"])
 def test_source_digests_are_those_of_the_files(name: str) -> None:
     formats = fixture.fixture(name).formats
     files = pinned(name, next(form for form in formats if form not in ("onnx", "gguf")))

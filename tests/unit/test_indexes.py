@@ -17,9 +17,9 @@ from builders.network.indexes import (
     compile_failure,
     parse_pylock,
     universal_command,
-    uv_environment,
 )
 from builders.network.pip_settings import PipSettings
+from builders.network.uv_settings import uv_environment
 
 PYLOCK = """
 lock-version = "1.0"

@@ -11,10 +11,11 @@ from builders.errors import FetchError
 from builders.formats.wheel import Contents
 from builders.lock.wheels import Source, Wheel, WheelLock
 from builders.network.apt import DebianPackage
-from builders.network.indexes import Candidate, Indexes, uv_environment
+from builders.network.indexes import Candidate, Indexes
 from builders.network.locating import locate_packages, locate_wheels, place_packages, place_wheel
 from builders.network.mirrors import Mirrors
 from builders.network.pip_settings import PipSettings
+from builders.network.uv_settings import uv_environment
 from builders.store import Store
 
 CONTENT = b"a file"

@@ -36,6 +36,20 @@ def test_a_label_of_any_hides_no_machine_code(tmp_path: Path) -> None:
     assert inspect(path).binaries == ("mach-o arm64",)
 
 
+def test_what_no_image_will_hold_does_not_count(tmp_path: Path) -> None:
+    members = {
+        "x/__init__.py": b"",
+        "x-1.data/purelib/x/cli.dylib": MACH_O,
+        "x/deep/lib.so": elf_file(asks_for=["GLIBC_2.99"]),
+        "y/__init__.py": b"",
+    }
+    path = make(tmp_path, members)
+    assert inspect(path, leave_out=["x/*.dylib", "x/*.so", "y/*"]) == Contents(
+        binaries=(), glibc=None, glibcxx=None, names=("x",)
+    )
+    assert inspect(path, leave_out=["*.so", "cli.dylib"]).binaries == ("mach-o arm64",)
+
+
 def test_the_newest_symbol_versions_of_all_files(tmp_path: Path) -> None:
     members = {
         "x/a.so": elf_file(machine="arm64", asks_for=["GLIBC_2.17", "GLIBCXX_3.4.9"]),

@@ -15,8 +15,9 @@ from builders.errors import LockError
 from builders.lock import wheel_renewal
 from builders.lock import wheels as wheel_lock
 from builders.lock.renewal import Renewal
-from builders.network.indexes import Indexes, uv_environment
+from builders.network.indexes import Indexes
 from builders.network.pip_settings import PipSettings
+from builders.network.uv_settings import uv_environment
 from builders.store import Store
 from tests.unit.elf_samples import elf_file
 
@@ -105,6 +106,16 @@ def test_wheels_are_chosen_for_each_platform_and_opened(bench: Bench) -> None:
     assert amd64.wheels[0].contents.glibc == "2.28"
     assert amd64.wheels[0].contents.names == ("fast",)
     assert arm64.wheels[0].contents.binaries == ("elf arm64",)
+
+
+def test_what_is_pruned_is_not_recorded(bench: Bench) -> None:
+    bench.offer("fast", "1.0", "py3-none-any", library=elf_file())
+    bench.require("fast\n")
+    (bench.backend / "prune.txt").write_text("# programs\nfast/library.so\n")
+    for renewal in bench.renewals():
+        renewal.write()
+    (wheel,) = wheel_lock.read(bench.backend, "linux/arm64").wheels
+    assert (wheel.contents.binaries, wheel.contents.names) == ((), ("fast",))
 
 
 def test_a_second_run_changes_nothing_and_a_newer_version_is_told(bench: Bench) -> None:

@@ -1,37 +1,44 @@
-"""The HTTP interface: routes, what they take and answer, and how errors are answered."""
+"""The HTTP interface: routes, and what they take and answer."""
 
 from __future__ import annotations
 
 import asyncio
-import http
+import base64
+import math
 import platform
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from starlette.exceptions import HTTPException
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
 from embedding_service import contract
+from embedding_service.body_limit import BodyLimit, BodyTooLargeError
 from embedding_service.embedder import Embedder
-from embedding_service.errors import EmbeddingError, InputError, NotReadyError, TooLongError
-
-RETRY_AFTER_SECONDS = 1
+from embedding_service.errors import ImageTooLargeError, NotReadyError
+from embedding_service.inputs import Image, Input
+from embedding_service.problems import ErrorAnswer, answer_errors, body_too_large
 
 
 class EmbedRequest(BaseModel):
-    """A text to embed.
+    """A text or an image to embed.
 
     The empty string is a text: it embeds as the model's special tokens alone, which is what the
     libraries do too (a model without special tokens answers 422).
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["image"]}]},
+    )
 
-    text: str
+    text: str = ""
+    image: Annotated[str, Field(description="a file's bytes in base64; never an address")] = ""
 
     @field_validator("text")
     @classmethod
@@ -44,9 +51,33 @@ class EmbedRequest(BaseModel):
             raise PydanticCustomError("surrogate", "a text cannot hold lone surrogates") from error
         return text
 
+    @field_validator("image")
+    @classmethod
+    def _is_base64(cls, image: str) -> str:
+        try:
+            base64.b64decode(image, validate=True)
+        except ValueError as error:
+            raise PydanticCustomError(
+                "base64", "an image is the bytes of its file in base64, without line breaks"
+            ) from error
+        return image
+
+    @model_validator(mode="after")
+    def _is_one_input(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise PydanticCustomError("one_input", "give either text or image")
+        return self
+
+    @property
+    def given(self) -> Input:
+        """What is to be embedded."""
+        if "image" in self.model_fields_set:
+            return Image(content=base64.b64decode(self.image))
+        return self.text
+
 
 class EmbedAnswer(BaseModel):
-    """A text's vector, pooled and normalised by the model's recipe."""
+    """An input's vector, pooled and normalised by the model's recipe."""
 
     embedding: list[float]
     model: str
@@ -60,6 +91,7 @@ class Health(BaseModel):
     embedding_model_loaded: bool
     model: str
     dimension: int
+    inputs: Annotated[list[str], Field(description="what it makes vectors of: text, image")]
     vector_space: str
     precision: str
     backend: str
@@ -71,23 +103,13 @@ class Health(BaseModel):
     ]
 
 
-class Problem(BaseModel):
-    """Why a request was refused."""
+def create_app(embedder: Embedder, *, max_image_bytes: int) -> FastAPI:
+    """Return the application that serves an embedder.
 
-    code: Annotated[str, Field(description="stable, for programs")]
-    message: Annotated[str, Field(description="for people; holds no part of the text")]
-    tokens: Annotated[int | None, Field(description="of a text that is too long")] = None
-    limit: Annotated[int | None, Field(description="of the model, in tokens")] = None
-
-
-class ErrorAnswer(BaseModel):
-    """What every answer with a status from 400 on holds."""
-
-    error: Problem
-
-
-def create_app(embedder: Embedder) -> FastAPI:
-    """Return the application that serves an embedder."""
+    Args:
+        embedder: What embeds.
+        max_image_bytes: How long the file of an image may be.
+    """
     app = FastAPI(
         title="Equivec embedding service",
         # The documentation pages load scripts from elsewhere; /openapi.json stays.
@@ -108,6 +130,7 @@ def create_app(embedder: Embedder) -> FastAPI:
         embedding_model_loaded=False,
         model=recipe.name,
         dimension=recipe.dimension,
+        inputs=list(recipe.inputs),
         vector_space=recipe.vector_space,
         precision=recipe.precision,
         backend=embedder.backend.name,
@@ -129,65 +152,47 @@ def create_app(embedder: Embedder) -> FastAPI:
             }
         )
 
-    @app.post(
-        "/embed",
-        responses={status: {"model": ErrorAnswer} for status in (400, 413, 422, 500, 503)},
-    )
-    async def embed(request: EmbedRequest) -> EmbedAnswer:
-        """Embed one text; a text longer than the model takes is refused, never cut."""
+    async def answer(given: Input) -> EmbedAnswer:
+        if isinstance(given, Image) and len(given.content) > max_image_bytes:
+            raise ImageTooLargeError(f"the image has more than {max_image_bytes} bytes", index=0)
         try:
-            vector = await asyncio.wrap_future(embedder.submit(request.text))
+            vector = await asyncio.wrap_future(embedder.submit(given))
         except asyncio.CancelledError as error:  # the grace after SIGTERM is over
             raise NotReadyError("the service is stopping") from error
         return EmbedAnswer(embedding=vector.tolist(), model=recipe.name, dimension=recipe.dimension)
 
-    _answer_errors(app)
+    async def embed_file(request: Request) -> EmbedAnswer:
+        """Embed an image whose bytes are the body: the same address, by the content type."""
+        return await answer(Image(content=await request.body()))
+
+    app.router.add_api_route(
+        *("/embed", embed_file),
+        methods=["POST"],
+        route_class_override=_ImageRoute,
+        include_in_schema=False,  # it stands with the other, below
+    )
+
+    @app.post(
+        "/embed",
+        responses={status: {"model": ErrorAnswer} for status in (400, 413, 422, 500, 503)},
+        openapi_extra={"requestBody": {"content": {"image/*": {}}}},
+    )
+    async def embed(request: EmbedRequest) -> EmbedAnswer:
+        """Embed one text or image; a text longer than the model takes is refused, never cut."""
+        return await answer(request.given)
+
+    answer_errors(app)
+    # An image in base64, and room for the JSON around it.
+    most = 4 * math.ceil(max_image_bytes / 3) + 2**16
+    app.add_middleware(BodyLimit, most=most, refusal=body_too_large(BodyTooLargeError(most)))
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
-    @app.exception_handler(NotReadyError)
-    async def not_ready(_: Request, error: NotReadyError) -> JSONResponse:
-        problem = Problem(code="not_ready", message=str(error))
-        return _answer(503, problem, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+class _ImageRoute(APIRoute):
+    """A route for bodies that are images."""
 
-    @app.exception_handler(TooLongError)
-    async def too_long(_: Request, error: TooLongError) -> JSONResponse:
-        problem = Problem(
-            code="text_too_long", message=str(error), tokens=error.tokens, limit=error.limit
-        )
-        return _answer(413, problem)
-
-    @app.exception_handler(InputError)
-    async def refused(_: Request, error: InputError) -> JSONResponse:
-        return _answer(422, Problem(code="text_refused", message=str(error)))
-
-    @app.exception_handler(EmbeddingError)
-    async def failed(_: Request, error: EmbeddingError) -> JSONResponse:
-        return _answer(500, Problem(code="embedding_failed", message=str(error)))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        problems = "; ".join(_described(problem) for problem in error.errors())
-        return _answer(422, Problem(code="invalid_request", message=problems))
-
-    @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
-        phrase = http.HTTPStatus(error.status_code).phrase
-        code = phrase.lower().replace(" ", "_")
-        return _answer(error.status_code, Problem(code=code, message=error.detail), error.headers)
-
-
-def _answer(
-    status: int, problem: Problem, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    content = ErrorAnswer(error=problem).model_dump(exclude_none=True)
-    return JSONResponse(content, status_code=status, headers=headers)
-
-
-def _described(problem: Mapping[str, Any]) -> str:
-    """Say what is wrong where, without the input; an unknown field's name may be anything."""
-    place = ".".join(str(step)[:60] for step in problem["loc"])
-    place = place.encode("ascii", "backslashreplace").decode("ascii")
-    detail = problem.get("ctx", {}).get("error")
-    return f"{place}: {problem['msg']}" + (f" ({detail})" if detail else "")
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        content_type = Headers(scope=scope).get("content-type", "")
+        if not content_type.lower().startswith("image/"):
+            return Match.NONE, {}
+        return super().matches(scope)

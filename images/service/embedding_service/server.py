@@ -39,7 +39,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     )
     server = _Server(
         uvicorn.Config(
-            create_app(embedder),
+            create_app(embedder, max_image_bytes=settings.max_image_bytes),
             loop="asyncio",
             http="h11",
             ws="none",

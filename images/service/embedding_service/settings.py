@@ -20,6 +20,8 @@ class Settings:
         port: `EMBEDDING_SERVER_PORT`, 1 to 65535. Default 8080.
         model_dir: `EMBEDDING_MODEL_DIR`, the directory of `model.json` and the files it names.
             Default /opt/equivec/model.
+        max_image_bytes: `EMBEDDING_MAX_IMAGE_BYTES`, how long the file of an image may be, 1 to
+            1000000000. Default 10000000.
         threads: `EMBEDDING_THREADS`, how many threads compute one embedding. Default: the
             processors that this process may use, by its affinity and its control group's quota.
     """
@@ -27,6 +29,7 @@ class Settings:
     host: str
     port: int
     model_dir: Path
+    max_image_bytes: int
     threads: int
 
     @classmethod
@@ -40,6 +43,7 @@ class Settings:
             host=environment.get("EMBEDDING_SERVER_HOST") or "127.0.0.1",
             port=_number(environment, "EMBEDDING_SERVER_PORT", most=65535) or 8080,
             model_dir=Path(environment.get("EMBEDDING_MODEL_DIR") or "/opt/equivec/model"),
+            max_image_bytes=_number(environment, "EMBEDDING_MAX_IMAGE_BYTES", most=10**9) or 10**7,
             threads=_number(environment, "EMBEDDING_THREADS", most=1024) or usable_processors(),
         )
 

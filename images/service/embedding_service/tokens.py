@@ -38,20 +38,23 @@ def tokenizer(model_dir: Path) -> Tokenizer:
     return loaded
 
 
-def encodings(tokenizer: Tokenizer, texts: Sequence[str], *, limit: int) -> list[Encoding]:
+def encodings(
+    tokenizer: Tokenizer, texts: Sequence[str], *, limit: int, places: Sequence[int] | None = None
+) -> list[Encoding]:
     """Return the tokens of each text, the special ones included; none is cut.
 
     Args:
         tokenizer: Of `tokenizer`.
         texts: What to encode.
         limit: How many tokens the model takes.
+        places: Which of the inputs each text is, where images are among them.
 
     Raises:
         TooLongError: A text has more than `limit` tokens.
         NoTokensError: The tokenizer makes no token of a text.
     """
     encoded: list[Encoding] = tokenizer.encode_batch_fast(list(texts))
-    for index, encoding in enumerate(encoded):
+    for index, encoding in zip(places or range(len(texts)), encoded, strict=True):
         tokens = len(encoding.ids)
         if tokens > limit:
             raise TooLongError(index=index, tokens=tokens, limit=limit)

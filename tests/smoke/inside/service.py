@@ -10,7 +10,11 @@ from typing import Any
 
 def main() -> None:
     body = json.dumps({"text": sys.argv[1]}).encode()
-    for step, path, sent in (("health", "/health", None), ("embed", "/embed", body)):
+    refused = [
+        (f"refused {identifier}", "/embed", json.dumps({"text": text}).encode())
+        for identifier, text in json.loads(sys.argv[2]).items()
+    ]
+    for step, path, sent in (("health", "/health", None), ("embed", "/embed", body), *refused):
         sys.stdout.write(json.dumps({"step": step, **answer(path, sent)}) + "\n")
 
 

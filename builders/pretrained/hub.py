@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builders.errors import FetchError
-from builders.models.source import HubFile
+from builders.pretrained.source import HubFile
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -92,9 +92,8 @@ class Hub:
         """Turn the library's failures into errors that say what to do, and tell its warnings."""
         from huggingface_hub import errors  # noqa: PLC0415 -- takes most of a second
 
-        handler = _Notes(self.note)
-        _LOGGER.addHandler(handler)
-        propagated, _LOGGER.propagate = _LOGGER.propagate, False
+        # The library prints them itself, which would spoil a line that is redrawn.
+        handlers, _LOGGER.handlers = _LOGGER.handlers, [_Notes(self.note)]
         try:
             yield
         # The order counts: some are subclasses of others.
@@ -140,8 +139,7 @@ class Hub:
                 f"could not be downloaded: {_cause(error)}", where=str(file)
             ) from error
         finally:
-            _LOGGER.propagate = propagated
-            _LOGGER.removeHandler(handler)
+            _LOGGER.handlers = handlers
 
 
 class _Notes(logging.Handler):
