@@ -16,6 +16,8 @@ nox.options.sessions = ["build-matrix"]
 ROOT = Path(__file__).parent
 REQUIREMENTS = ROOT / "builders" / "requirements.txt"
 ENVIRONMENT = ROOT / ".nox" / "equivec"
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""How processes share the tests: what a file's tests have in common is made once."""
 CODE = ("builders", "images", "tests", "noxfile.py")
 
 # Sessions share one environment (nox has one per session): installed once, started at once.
@@ -139,7 +141,8 @@ def lint(session: nox.Session) -> None:
 @session(name="unit")
 def unit(session: nox.Session) -> None:
     """Run the fast tests: no engine, no network."""
-    run(session, "pytest", *(session.posargs or ("tests/unit", "tests/parity")))
+    everything = (*BY_FILE, "--numprocesses", "auto", "tests/unit", "tests/parity")
+    run(session, "pytest", *(session.posargs or everything))
 
 
 @session(name="tests")
@@ -147,4 +150,5 @@ def tests(session: nox.Session) -> None:
     """Run everything: lint, the fast tests, and the real engine end to end on both platforms."""
     lint(session)
     unit(session)
-    run(session, "pytest", "tests/system", *session.posargs)
+    # Two at a time, on however many processors: each works on two cells at a time, and waits much.
+    run(session, "pytest", *BY_FILE, "--numprocesses", "2", "tests/system", *session.posargs)

@@ -32,7 +32,7 @@ def checks(
     model = project.matrix.models[cell.model]
     tolerance = project.matrix.tolerances[model.precision]
     across = anchors.tolerance(project.matrix, cell)
-    corpus = corpora.read(project.root / corpora.COMMITTED)
+    corpus = corpora.committed(project.root, model)
     alone = vectors.of(found.alone, corpus.ids)
     exact = exact_answers.find(project.root / exact_answers.COMMITTED, corpus, vector_space(model))
     return (

@@ -66,9 +66,9 @@ def suite(project: Project) -> str:
     )
 
 
-def texts(project: Project) -> Corpus:
-    """Return the corpus."""
-    return corpora.read(project.root / corpora.COMMITTED)
+def corpus(project: Project, cell: Cell) -> Corpus:
+    """Return what a cell's model takes of the corpus, be it embedded or refused."""
+    return corpora.committed(project.root, project.matrix.models[cell.model])
 
 
 def key(
@@ -87,7 +87,7 @@ def key(
     return digest_of(
         {
             "budget": project.matrix.backends[cell.backend].budget_mb,
-            "corpus": texts(project).digest,
+            "corpus": corpus(project, cell).digest,
             "exact answers": dict(exact_answers.digests(project.root / exact_answers.COMMITTED)),
             "known answers": model.model_dump(include={"known_answers"}),
             "drift": list(drift),
@@ -174,7 +174,7 @@ def judge(
             built_wheels=dict(image.wheels.built),
             model=image.model.digest,
             epoch=project.matrix.epoch,
-            corpus=f"sha256:{texts(project).digest}",
+            corpus=f"sha256:{corpus(project, cell).digest}",
             suite=suite(project),
         ),
         environment=Environment(
@@ -258,6 +258,7 @@ def _subject(
         model=cell.model,
         dimension=model.dimension,
         normalize=model.normalize,
+        inputs=model.inputs,
         vector_space=vector_space(model),
         precision=model.precision,
         wheels=tuple(
@@ -273,16 +274,12 @@ def _subject(
         refused={text.id: text.text for text in _refused(project, cell).texts},
         seconds=COMMAND_SECONDS["emulated" if emulated else "native"],
     )
-    corpus = texts(project).without(project.matrix.backends[cell.backend].refused_texts)
+    taken = corpus(project, cell).without(project.matrix.backends[cell.backend].refused_texts)
+    embedded = taken.emulated() if emulated else taken
     return smoke.Subject(
         digest=image.layout.manifest_digest,
         cell=facts,
-        corpus=Corpus(
-            texts=(
-                *(corpus.emulated() if emulated else corpus).texts,
-                *known_answers.texts(model),
-            )
-        ),
+        corpus=replace(embedded, texts=(*embedded.texts, *known_answers.texts(model))),
         shell=shell(project, image.debian),
         records=project.records / cell.id,
         patience=smoke.EMULATED if emulated else smoke.NATIVE,
@@ -291,7 +288,7 @@ def _subject(
 
 def _refused(project: Project, cell: Cell) -> Corpus:
     """Return the texts that the service must refuse to embed."""
-    return texts(project).only(project.matrix.backends[cell.backend].refused_texts)
+    return corpus(project, cell).only(project.matrix.backends[cell.backend].refused_texts)
 
 
 def _marked(checks: tuple[Check, ...], execution: str) -> tuple[Check, ...]:

@@ -33,7 +33,7 @@ class Embedding:
         service: The folder of the package embedding_service.
         backend: The folder of backend.py.
         model: The model directory.
-        corpus: The texts.
+        corpus: The texts and images.
     """
 
     name: str
@@ -64,7 +64,7 @@ def vectors(project: Project, cell: Cell, python: Path) -> Vectors:
         service=project.images / "service",
         backend=project.images / cell.backend,
         model=directory.path,
-        corpus=corpora.read(project.root / corpora.COMMITTED).without(
+        corpus=corpora.committed(project.root, project.matrix.models[cell.model]).without(
             project.matrix.backends[cell.backend].refused_texts
         ),
     )
@@ -85,7 +85,7 @@ def vectors(project: Project, cell: Cell, python: Path) -> Vectors:
 
 
 def embed(embedding: Embedding, directory: Path) -> None:
-    """Embed the corpus, one text at a time, into a document in a directory.
+    """Embed the corpus, one input at a time, into a document in a directory.
 
     Raises:
         ReferenceVectorsError: The backend failed, or its vectors are unusable.
@@ -108,7 +108,7 @@ def embed(embedding: Embedding, directory: Path) -> None:
 
 
 def embed_argv(embedding: Embedding, *, texts: Path, document: Path) -> tuple[str, ...]:
-    """Return the argument list that embeds texts, one at a time, into a vector document."""
+    """Return the argument list that embeds a corpus, one input at a time, into a vector document."""
     return (
         *(str(embedding.python), "-m", "embedding_service.vectors"),
         *("--corpus", str(texts), "--batch-size", "1", "--output", str(document)),

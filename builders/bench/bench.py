@@ -52,12 +52,13 @@ def fetch(bench: Bench, *, debian: Iterable[DebianLock], wheels: Iterable[WheelL
         download.fetch(items, store, progress=step.progress, settings=settings.settings)
 
 
-def nox_seconds(bench: Bench, session: str) -> float:
-    """Run a session as people do, and return how many seconds that took."""
+def nox_seconds(bench: Bench, session: str, *words: str) -> float:
+    """Run a session as people do, with arguments; return how many seconds that took."""
     beside = Path(sys.executable).with_name("nox")
     nox = str(beside) if beside.exists() else "nox"
     begun = time.perf_counter()
-    run([nox, "-s", session], cwd=bench.project.root, timeout=_SECONDS)
+    arguments = ("--", *words) if words else ()
+    run([nox, "-s", session, *arguments], cwd=bench.project.root, timeout=_SECONDS)
     return time.perf_counter() - begun
 
 

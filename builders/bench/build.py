@@ -2,57 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-from builders import engine, verdict
 from builders import rebuild as rebuilds
-from builders.bench import anew, emulated, single, sizes, start, threads, wheel
+from builders.bench import (
+    anew,
+    cold,
+    emulated,
+    service_change,
+    single,
+    sizes,
+    start,
+    threads,
+    wheel,
+)
 from builders.bench.bench import Bench, median, nox_seconds
 from builders.bench.emulated import Timed
 from builders.bench.record import Bound, Figure
 from builders.errors import BenchError
 from builders.plan import Cell
-from builders.process import run
-from builders.store import CACHE_VARIABLE
 
 REPETITIONS = 3
 QUICK_REPETITIONS = 5
 EMULATED = "linux/arm64"
-COLD_LIMIT = 3600.0
-
-_COMMAND = re.compile(r"```sh\n(?P<command>[^\n]*-s build-matrix)\n```")
-
-
-def cold(bench: Bench) -> tuple[Figure, ...]:
-    """Time the README's main command for one backend, in a fresh clone with an empty cache."""
-    main = main_command((bench.project.root / "README.md").read_text(encoding="utf-8"))
-    command = f"{main} -- --backend {anew.BACKEND}"
-    checkout, cache = bench.scratch / "checkout", bench.scratch / "cache"
-    run(["git", "clone", "--quiet", "--no-hardlinks", bench.project.root, checkout], timeout=300)
-    environment = bare_environment(os.environ, bench.scratch)
-    with bench.reporter.step("cold") as step:
-        step.note(command)
-        try:
-            begun = time.perf_counter()
-            run(
-                ["sh", "-c", command],
-                cwd=checkout,
-                env=environment,
-                timeout=COLD_LIMIT,
-                on_line=step.note,
-            )
-            seconds = time.perf_counter() - begun
-        finally:
-            engine.stop(cache)
-    for cell in anew.image_cells(bench.project):
-        if not verdict.read(checkout / "dist" / "verdicts" / f"{cell.id}.json").passed:
-            raise BenchError("the cold run did not publish it", where=cell.id)
-    return (Figure(claim="seconds", value=round(seconds, 1)),)
 
 
 def ratio(bench: Bench) -> tuple[Figure, ...]:
@@ -67,12 +39,19 @@ def ratio(bench: Bench) -> tuple[Figure, ...]:
 
 
 def unchanged(bench: Bench) -> tuple[Figure, ...]:
-    """Time the sessions that have nothing to do."""
+    """Time the sessions that have nothing to do for the default selection."""
     nox_seconds(bench, "build-matrix")
     return tuple(
         median(session, [nox_seconds(bench, session) for _ in range(QUICK_REPETITIONS)])
         for session in ("build-matrix", "plan")
     )
+
+
+def all_unchanged(bench: Bench) -> tuple[Figure, ...]:
+    """Time the main job that has nothing to do for any cell."""
+    nox_seconds(bench, "build-matrix", "--all")
+    samples = [nox_seconds(bench, "build-matrix", "--all") for _ in range(QUICK_REPETITIONS)]
+    return (median("seconds", samples),)
 
 
 def emulation(bench: Bench) -> tuple[Figure, ...]:
@@ -106,7 +85,9 @@ def rebuild(bench: Bench) -> tuple[Figure, ...]:
 
 
 MEASUREMENTS: Mapping[str, Callable[[Bench], tuple[Figure, ...]]] = {
-    "cold": cold,
+    "cold": cold.one_backend,
+    "cold-default": cold.default,
+    "cold-all": cold.everything,
     "ratio": ratio,
     "size": sizes.size,
     "wheel": wheel.wheel,
@@ -114,39 +95,12 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], tuple[Figure, ...]]] = {
     "single": single.single,
     "threads": threads.threads,
     "unchanged": unchanged,
+    "all-unchanged": all_unchanged,
+    "service-change": service_change.service_change,
     "emulation": emulation,
     "rebuild": rebuild,
 }
 """What takes the measurements of `claims.BUILD`, by name."""
-
-
-def main_command(readme: str) -> str:
-    """Return the command of the README that runs the main job.
-
-    Raises:
-        BenchError: There is none, or more than one.
-    """
-    found = [match["command"] for match in _COMMAND.finditer(readme)]
-    if len(found) != 1:
-        raise BenchError(
-            f"holds {len(found)} one-line commands that end in `-s build-matrix`, not one",
-            where="README.md",
-        )
-    return found[0]
-
-
-def bare_environment(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """Return an environment without this process's virtual environment, and with empty caches."""
-    ours = str(Path(sys.executable).parent)
-    left_out = {"VIRTUAL_ENV", "PYTHONPATH", "NOX_CURRENT_SESSION"}
-    path = [entry for entry in environment.get("PATH", "").split(os.pathsep) if entry != ours]
-    return {
-        **{name: text for name, text in environment.items() if name not in left_out},
-        "PATH": os.pathsep.join(path),
-        CACHE_VARIABLE: str(scratch / "cache"),
-        "XDG_CACHE_HOME": str(scratch / "user-cache"),
-        "PIP_NO_CACHE_DIR": "1",
-    }
 
 
 def ratio_figures(amd64: Sequence[float], arm64: Sequence[float]) -> tuple[Figure, ...]:

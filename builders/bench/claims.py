@@ -2,65 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """One figure, and what it has to be.
-
-    Attributes:
-        name: Unique within its measurement.
-        text: What it is, for people.
-        unit: Such as `s`; empty for a ratio.
-        better: Which way is better.
-        limit: What it must reach; None if only the target counts.
-        target: What it should reach; None for a figure that only explains another.
-    """
-
-    name: str
-    text: str
-    unit: str
-    better: Literal["lower", "higher"] = "lower"
-    limit: float | None = None
-    target: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """Figures that are measured together.
-
-    Attributes:
-        name: What `--only` takes.
-        title: A heading.
-        method: How it is measured, and what speaks for or against the figures.
-        claims: The figures, in the page's order.
-    """
-
-    name: str
-    title: str
-    method: str
-    claims: tuple[Claim, ...]
-
-    def claim(self, name: str) -> Claim:
-        """Return a claim by its name."""
-        return next(claim for claim in self.claims if claim.name == name)
-
+from builders.bench.claim import Claim, Measurement
 
 BUILD = (
     Measurement(
         name="cold",
-        title="Cold: from a bare machine to published images",
+        title="Cold: from a bare machine to published images, one backend",
         method=(
             "The README's main command for one backend (`-- --backend onnxruntime`: nothing has to"
-            " be compiled for it), in a fresh clone of the measured revision, with an empty cache"
-            " and without pip's: it makes the virtual environment, installs nox and the"
-            " orchestrator's requirements, downloads the private engine's packages and every locked"
-            " input, builds, proves and publishes both platforms. The clone itself is not counted."
-            " Downloads are as fast as the measuring machine's mirrors: a slower line costs more."
-            " Where the machine has a Docker engine of its own, that is used, and no private one is"
-            " made."
+            " be compiled for it) and the default selection's model, in a fresh clone of the"
+            " measured revision, with an empty cache and without pip's: it makes the virtual"
+            " environment, installs nox and the orchestrator's requirements, downloads the private"
+            " engine's packages and every locked input, builds, proves and publishes both"
+            " platforms. The clone itself is not counted. Downloads are as fast as the measuring"
+            " machine's mirrors: a slower line costs more. Where the machine has a Docker engine of"
+            " its own, that is used, and no private one is made."
         ),
         claims=(
             Claim(
@@ -71,6 +27,26 @@ BUILD = (
                 target=240,
             ),
         ),
+    ),
+    Measurement(
+        name="cold-default",
+        title="Cold: the default selection",
+        method=(
+            "As above, with the README's main command as it stands: every backend of the default"
+            " selection, on both platforms. llama-cpp-python's wheels are compiled for both."
+        ),
+        claims=(
+            Claim(name="seconds", text="cold run of the default selection", unit="s", target=900),
+        ),
+    ),
+    Measurement(
+        name="cold-all",
+        title="Cold: everything",
+        method=(
+            "As above, with `-- --all`: every cell of the matrix that can run on this machine."
+            " Models that a hub has are left out, since none was fetched."
+        ),
+        claims=(Claim(name="seconds", text="cold run of every cell", unit="s", target=2400),),
     ),
     Measurement(
         name="ratio",
@@ -222,13 +198,34 @@ BUILD = (
         name="unchanged",
         title="Nothing changed",
         method=(
-            "The wall time of each command, nox included, after a run that has passed; medians of"
-            " five."
+            "The wall time of each command, nox included, for the default selection, after a run"
+            " that has passed; medians of five."
         ),
         claims=(
             Claim(name="build-matrix", text="`nox -s build-matrix`", unit="s", target=5),
             Claim(name="plan", text="`nox -s plan`", unit="s", target=1),
         ),
+    ),
+    Measurement(
+        name="all-unchanged",
+        title="Nothing changed, every cell",
+        method=(
+            "The same with `--all`: every cell of the matrix that can run on this machine, after a"
+            " run of them that has passed; the median of five."
+        ),
+        claims=(Claim(name="seconds", text="`nox -s build-matrix -- --all`", unit="s", target=8),),
+    ),
+    Measurement(
+        name="service-change",
+        title="A change to the service's code",
+        method=(
+            "Every image of the default selection is built, then a line of the service is changed"
+            " in a copy of images/, and every image is built again from that, two at a time, as"
+            " `nox -s build-matrix` does it; the builder's cache is that of an engine that has"
+            " built the images before. Tests of the images are not counted. Median of three"
+            " changes."
+        ),
+        claims=(Claim(name="seconds", text="every image rebuilt", unit="s", target=60),),
     ),
     Measurement(
         name="emulation",

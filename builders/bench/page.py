@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from builders.bench.claims import Claim, Measurement
+from builders.bench.claim import Claim, Measurement
 from builders.bench.record import Figure, Measured, Record
 
 _HEAD = """\

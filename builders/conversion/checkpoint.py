@@ -50,6 +50,7 @@ _SETTINGS: Mapping[str, Mapping[str, tuple[object, ...]]] = {
         "rotary_emb_scale_base": (None,),
         "rotary_scaling_factor": (None,),
         "scale_attn_by_inverse_layer_idx": (False, None),
+        "scale_attn_weights": (True, None),
     },
 }
 

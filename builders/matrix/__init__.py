@@ -201,7 +201,9 @@ class Model(Section):
     """Digest of tokenizer.json."""
     formats: Formats = Field(default_factory=_formats, validate_default=True)
     """The file formats in which it can be had; of a text fixture: those it is made in."""
-    files: Mapping[Annotated[str, Field(pattern=FILE)], ModelFile] = {}
+    files: Mapping[Annotated[str, Field(pattern=FILE)], ModelFile] = Field(
+        default={}, validate_default=True
+    )
     """What is fetched, by its name in the directory that a backend loads; where a format's own file
     is not among them (`model.onnx`, `model.gguf`), it is converted from model.safetensors."""
     inputs: Inputs = ("text",)
@@ -246,7 +248,9 @@ class Model(Section):
                 f"{', '.join(pickles)}: a pickle may run any program; use the model's safetensors"
             )
         if files and not is_fetched:
-            raise ValueError("only of a hub: or file: source")
+            raise ValueError("only a hub: or file: source has files that are fetched")
+        if is_fetched and not files:
+            raise ValueError("missing: it says which files are fetched")
         return files
 
     @field_validator("known_answers")

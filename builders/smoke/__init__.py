@@ -73,7 +73,7 @@ class Subject:
     Attributes:
         digest: The image's manifest digest; the engine holds it already.
         cell: What the container must be.
-        corpus: The texts to embed: all of them natively, the emulated subset under emulation.
+        corpus: What to embed: all of it natively, the emulated subset under emulation.
         shell: A static busybox of the image's platform.
         records: A directory for the facts, the results and the logs; they are kept.
         patience: The time limits.
@@ -93,8 +93,8 @@ class Proof:
 
     Attributes:
         checks: `smoke:…`, in the order in which they were made.
-        alone: The vectors of the corpus over HTTP, one text a request.
-        batched: The same texts' vectors from the backend inside the container, in batches.
+        alone: The vectors of the corpus over HTTP, one input a request.
+        batched: The same inputs' vectors from the backend inside the container, in batches.
         seconds: How long each step took.
     """
 
@@ -144,7 +144,7 @@ def prove(
                 timeout=subject.patience.suite,
             )
         with steps.timed("vectors"):
-            note(f"vectors of {len(subject.corpus.texts)} texts ({execution})")
+            note(f"vectors of {len(subject.corpus.ids)} inputs ({execution})")
             alone = _vectors(container, subject, "client", "embed")
             batch_size = str(subject.patience.batch_size)
             batched = _vectors(container, subject, "vectors", "--batch-size", batch_size)

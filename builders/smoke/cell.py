@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from builders.errors import SmokeError
+from builders.matrix import Input
 
 ENGINE_PATHS = (
     "/.dockerenv",
@@ -56,6 +57,7 @@ class SmokeCell(BaseModel):
     model: str
     dimension: int = Field(gt=0)
     normalize: bool
+    inputs: tuple[Input, ...] = ("text",)
     vector_space: str
     precision: str
     wheels: tuple[SmokeWheel, ...] = Field(min_length=1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from builders.smoke.cell import SmokeCell
 
 TEXT = "the fish"  # short: under emulation every token costs
+IMAGE = Path(__file__).parents[1] / "corpus" / "images" / "disc-alpha.png"
 
 Answers = dict[str, dict[str, Any]]
 
@@ -19,7 +22,8 @@ Answers = dict[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def answers(run_inside: Callable[..., list[dict[str, Any]]], cell: SmokeCell) -> Answers:
     refused = json.dumps(dict(cell.refused))
-    return {answer["step"]: answer for answer in run_inside("service", TEXT, refused)}
+    image = base64.b64encode(IMAGE.read_bytes()).decode("ascii")
+    return {answer["step"]: answer for answer in run_inside("service", TEXT, refused, image)}
 
 
 def test_health(answers: Answers, cell: SmokeCell) -> None:
@@ -31,6 +35,7 @@ def test_health(answers: Answers, cell: SmokeCell) -> None:
         "backend": cell.backend,
         "model": cell.model,
         "dimension": cell.dimension,
+        "inputs": list(cell.inputs),
         "vector_space": cell.vector_space,
         "precision": cell.precision,
     }
@@ -38,7 +43,37 @@ def test_health(answers: Answers, cell: SmokeCell) -> None:
 
 
 def test_embedding(answers: Answers, cell: SmokeCell) -> None:
-    answer = answers["embed"]
+    _check_vector(answers["embed"], cell)
+
+
+@pytest.mark.parametrize("step", ["image", "image file"])
+def test_image(answers: Answers, cell: SmokeCell, step: str) -> None:
+    """An image, in JSON and as the body, is embedded; or refused, where the model takes none."""
+    if "image" in cell.inputs:
+        _check_vector(answers[step], cell)
+    else:
+        assert _refusal(answers[step]) == (422, "input_not_supported")
+
+
+@pytest.mark.parametrize("step", ["no image", "no image file"])
+def test_what_is_no_image(answers: Answers, cell: SmokeCell, step: str) -> None:
+    code = "image_refused" if "image" in cell.inputs else "input_not_supported"
+    assert _refusal(answers[step]) == (422, code)
+
+
+def test_refused_texts(answers: Answers, cell: SmokeCell) -> None:
+    """What the backend would embed wrongly is refused, as matrix.yaml says (`refused_texts`)."""
+    found = {identifier: answers[f"refused {identifier}"] for identifier in cell.refused}
+    embedded = [name for name, answer in found.items() if answer["status"] not in (413, 422)]
+    assert not embedded, f"embedded, or failed otherwise: {', '.join(embedded)}"
+
+
+def _refusal(answer: dict[str, Any]) -> tuple[int, str]:
+    assert answer["status"] != 200, "it was embedded"
+    return answer["status"], json.loads(answer["body"])["error"]["code"]
+
+
+def _check_vector(answer: dict[str, Any], cell: SmokeCell) -> None:
     assert answer["status"] == 200, answer["body"]
     vector = answer["body"]["embedding"]
     assert answer["body"]["model"] == cell.model
@@ -51,10 +86,3 @@ def test_embedding(answers: Answers, cell: SmokeCell) -> None:
         assert abs(length - 1) < 1e-5, f"the vector's length is {length}"
     else:
         assert length > 0
-
-
-def test_refused_texts(answers: Answers, cell: SmokeCell) -> None:
-    """What the backend would embed wrongly is refused, as matrix.yaml says (`refused_texts`)."""
-    found = {identifier: answers[f"refused {identifier}"] for identifier in cell.refused}
-    embedded = [name for name, answer in found.items() if answer["status"] not in (413, 422)]
-    assert not embedded, f"embedded, or failed otherwise: {', '.join(embedded)}"

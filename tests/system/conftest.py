@@ -32,6 +32,21 @@ ENTRYPOINT ["/bin/busybox", "sleep", "1000"]
 """
 
 
+FIRST, LAST = ("test_build_matrix",), ("test_llama_cpp", "test_processors")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what compiles wheels, for most of its time; end with what needs them.
+
+    Meanwhile another process takes the files between them.
+    """
+
+    def order(item: pytest.Item) -> int:
+        return (item.path.stem in LAST) - (item.path.stem in FIRST)
+
+    items.sort(key=order)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def root_on_linux() -> None:
     """Fail, not skip, where a private engine cannot be: what is not tested must be seen."""

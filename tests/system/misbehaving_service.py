@@ -1,7 +1,8 @@
 """Runs inside a test's container in place of the service, and does what its argument says.
 
 `{}` behaves well. `health` and `embedding` replace answers; `loading` never gets ready, `silent`
-takes connections and says nothing, `embed` is "hang" or "die", `deaf` ignores SIGTERM.
+takes connections and says nothing, `embed` is "hang" or "die", `deaf` ignores SIGTERM, with
+`images` it embeds them.
 """
 
 import json
@@ -22,7 +23,7 @@ class Service(BaseHTTPRequestHandler):
         self.answer({**plan["health"], "embedding_model_loaded": not plan.get("loading")})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         if plan.get("embed") == "hang":
             time.sleep(600)
         if plan.get("embed") == "die":
@@ -30,11 +31,23 @@ class Service(BaseHTTPRequestHandler):
             os._exit(132)
         health = plan["health"]
         vector = {"embedding": plan["embedding"], "dimension": health["dimension"]}
-        self.answer({**vector, "model": health["model"]})
+        if code := self.refusal(body):
+            self.answer({"error": {"code": code}}, status=422)
+        else:
+            self.answer({**vector, "model": health["model"]})
 
-    def answer(self, document: dict[str, Any]) -> None:
+    def refusal(self, body: bytes) -> str | None:
+        """Return why a request is refused; `images` is "any" to embed what is no image either."""
+        image = self.headers["Content-Type"].startswith("image/") or b'{"image": ' in body
+        if not image or plan.get("images") == "any":
+            return None
+        if "images" not in plan:
+            return "input_not_supported"
+        return None if b"PNG" in body or b"iVBOR" in body else "image_refused"
+
+    def answer(self, document: dict[str, Any], *, status: int = 200) -> None:
         body = json.dumps(document).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

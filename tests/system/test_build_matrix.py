@@ -240,5 +240,3 @@ def test_a_second_run_does_nothing_and_says_so(run: Run) -> None:
     assert "smoke" not in completed.stdout
     after = (run.checkout / "dist" / "images" / "blobs" / "sha256").iterdir()
     assert all(before[path] == path.stat().st_mtime_ns for path in after)
-
-

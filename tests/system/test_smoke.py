@@ -28,6 +28,7 @@ from builders.engine.run_mark import mark
 from builders.errors import SmokeError
 from builders.formats import layout
 from builders.inputs import Needs
+from builders.matrix import Input
 from builders.rootfs import kept
 from builders.smoke import Patience, Proof, Subject
 from builders.smoke import cell as smoke_cell
@@ -46,6 +47,7 @@ HEALTH = {
     "backend": "stub",
     "model": "fixture-4",
     "dimension": 4,
+    "inputs": ["text"],
     "vector_space": SPACE,
     "precision": "float32",
     "libraries": {"stub": "1"},
@@ -275,6 +277,36 @@ def test_wrong_vectors(bench: Bench, tmp_path: Path, vector: list[float], words:
     checks = judged(bench, bench.service(embedding=vector), tmp_path)
     assert failed(checks) == {"embedding"}
     assert words in details(checks, "embedding")
+
+
+SEEING = {**HEALTH, "inputs": ["text", "image"]}
+
+
+def test_a_service_with_images(bench: Bench, tmp_path: Path) -> None:
+    cell = bench.cell().model_copy(update={"inputs": ("text", "image")})
+    assert (
+        failed(judged(bench, bench.service(health=SEEING, images="PNG"), tmp_path, cell)) == set()
+    )
+
+
+@pytest.mark.parametrize(
+    ("takes", "service", "found"),
+    [
+        # Embeds images that its model does not take, and even what is none.
+        (("text",), {"images": "any"}, {"image", "what-is-no-image"}),
+        (("text", "image"), {"health": SEEING, "images": "any"}, {"what-is-no-image"}),
+        (("text", "image"), {"health": SEEING}, {"image", "what-is-no-image"}),
+    ],
+)
+def test_wrong_images(
+    bench: Bench,
+    tmp_path: Path,
+    takes: tuple[Input, ...],
+    service: dict[str, Any],
+    found: set[str],
+) -> None:
+    cell = bench.cell().model_copy(update={"inputs": takes})
+    assert failed(judged(bench, bench.service(**service), tmp_path, cell)) == found
 
 
 def test_wrong_health(bench: Bench, tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from builders.bench import build, claims, emulated, page, record
-from builders.bench.claims import Claim
+from builders import project, verdict
+from builders.bench import build, claims, cold, emulated, page, record, service_change
+from builders.bench.claim import Claim
 from builders.bench.emulated import Baseline, Timed
 from builders.bench.record import Figure, Machine, Measured, Record
 from builders.commands import bench
 from builders.engine import Engine, Versions
 from builders.errors import BenchError, ProcessError, SelectionError
+from builders.files import tree_digests
 from builders.lock import debian as debian_lock
 from builders.paths import ROOT
+from builders.verdict import Environment, Inputs, Subject, Verdict
 
 MACHINE = Machine(platform="linux/amd64", system="Debian", cpu="A CPU", cores=2, load=0.25)
 FASTER = Claim(name="a", text="A", unit="s", limit=480, target=240)
@@ -166,21 +169,21 @@ class TestMeasurements:
 
 class TestCold:
     def test_the_command_is_the_readme_s(self) -> None:
-        command = build.main_command((ROOT / "README.md").read_text(encoding="utf-8"))
+        command = cold.main_command((ROOT / "README.md").read_text(encoding="utf-8"))
         assert command.startswith("python3 -m venv ")
         assert command.endswith(" -s build-matrix")
 
     def test_a_readme_without_it_is_refused(self) -> None:
         with pytest.raises(BenchError, match="holds 0"):
-            build.main_command("```sh\nnox -s tests\n```\n")
+            cold.main_command("```sh\nnox -s tests\n```\n")
 
     def test_two_of_them_are_refused(self) -> None:
         with pytest.raises(BenchError, match="holds 2"):
-            build.main_command(2 * "```sh\nnox -s build-matrix\n```\n")
+            cold.main_command(2 * "```sh\nnox -s build-matrix\n```\n")
 
     def test_nothing_of_this_environment_is_used(self, tmp_path: Path) -> None:
         ours = Path(sys.executable).parent
-        found = build.bare_environment(
+        found = cold.bare_environment(
             {"PATH": f"{ours}:/usr/bin", "VIRTUAL_ENV": "x", "HOME": "/h", "EQUIVEC_CACHE": "/c"},
             tmp_path,
         )
@@ -253,3 +256,78 @@ class TestTimedBaseline:
         used = self.engine(program, "echo dpkg failed >&2; exit 1")
         with pytest.raises(ProcessError, match="dpkg failed"):
             emulated.time_build(self.BASELINE, used, Path("/out"), limit=60)
+
+
+class TestPublished:
+    """What a cold run leaves is counted; what did not pass is no measurement."""
+
+    VERDICT = Verdict(
+        cell="a-cell",
+        backend="a",
+        model="cell",
+        vector_space="",
+        precision="float32",
+        dimension=1,
+        passed=True,
+        subject=Subject(
+            name="",
+            platform="",
+            digest="",
+            config_digest="",
+            diff_ids=(),
+            compressed_bytes=0,
+            compressed_bytes_without_model=0,
+        ),
+        inputs=Inputs(
+            debian_lock="",
+            drift=(),
+            wheel_lock="",
+            built_wheels={},
+            model="",
+            epoch=0,
+            corpus="",
+            suite="",
+        ),
+        environment=Environment(host="", cpu="", build_platform="", engine={}, execution="native"),
+        checks=(),
+        seconds={},
+        finished="",
+    )
+
+    def test_what_passed_is_counted(self, tmp_path: Path) -> None:
+        for name in ("one", "two"):
+            verdict.write(self.VERDICT.model_copy(update={"cell": name}), tmp_path)
+        assert cold.published(tmp_path) == 2
+
+    def test_one_that_failed_is_named(self, tmp_path: Path) -> None:
+        verdict.write(self.VERDICT, tmp_path)
+        verdict.write(
+            self.VERDICT.model_copy(update={"cell": "another", "passed": False}), tmp_path
+        )
+        with pytest.raises(BenchError, match="did not publish every image") as caught:
+            cold.published(tmp_path)
+        assert caught.value.where == "another"
+
+    def test_nothing_is_no_success(self, tmp_path: Path) -> None:
+        with pytest.raises(BenchError, match="did not publish"):
+            cold.published(tmp_path)
+
+
+class TestServiceChange:
+    def test_every_image_of_the_default_selection_is_meant(self) -> None:
+        found = service_change.image_cells(project.load())
+        assert {cell.platform for cell in found} == {"linux/amd64", "linux/arm64"}
+        assert {cell.model for cell in found} == {"fixture-768"}
+        assert {cell.backend for cell in found} >= {"llama-cpp", "onnxruntime"}
+
+    def test_the_checkout_itself_is_not_changed(self, tmp_path: Path) -> None:
+        ours = project.load()
+        before = tree_digests(ours.images / "service")
+        copy = service_change.changed_copy(ours, tmp_path / "checkout")
+        assert tree_digests(copy.images / "service") == before
+        seen = [before]
+        for _ in range(2):
+            service_change.change(copy)
+            seen.append(tree_digests(copy.images / "service"))
+        assert len({frozenset(each.items()) for each in seen}) == 3
+        assert tree_digests(ours.images / "service") == before

@@ -11,7 +11,7 @@ import pytest
 
 from builders.errors import SelectionError
 from builders.matrix import Matrix, Model, load
-from builders.plan import Cell, Plan, plan, runnable, to_json
+from builders.plan import Cell, Plan, plan, runnable, to_json, without
 from builders.report import plan_table, terminal
 from builders.selection import Selection
 
@@ -232,3 +232,16 @@ def test_the_plan_is_coloured_only_on_demand(matrix: Matrix) -> None:
     assert "\x1b" not in shown(planned, {})
     assert "\x1b" in shown(planned, {"FORCE_COLOR": "1"})
     assert "\x1b" not in shown(planned, {"FORCE_COLOR": "1", "NO_COLOR": "1"})
+
+
+def test_a_model_that_is_not_here_leaves_its_cells_out_with_the_reason(matrix: Matrix) -> None:
+    absent = {"fixture-bert-384": "needs the hub: `nox -s fetch -- --model fixture-bert-384`"}
+    planned = without(plan(matrix, Selection(all=True), "linux/amd64"), absent)
+
+    assert cell(planned, "fixture-bert-384-linux-amd64").left_out == absent["fixture-bert-384"]
+    assert cell(planned, "fixture-bert-384-darwin-arm64").left_out == ELSEWHERE
+    assert {each.model for each in planned.chosen} == {"fixture-768"}
+
+    alone = Selection(models=("fixture-bert-384",))
+    with pytest.raises(SelectionError, match=r"none of the selected cells can run here\n.*the hub"):
+        runnable(without(plan(matrix, alone, "linux/amd64"), absent))

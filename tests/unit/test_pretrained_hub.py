@@ -107,11 +107,13 @@ def test_a_file_shorter_than_announced_is_refused_and_leaves_nothing(
     assert not list((tmp_path / "hub").rglob("*.incomplete"))
 
 
-def test_a_hub_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
-    with hub_server.running({}) as gone:
-        endpoint = gone.endpoint
-    with pytest.raises(FetchError, match="cannot be reached"):
-        bring(Hub(endpoint=endpoint, cache=tmp_path))
+def test_a_hub_that_may_not_be_asked_says_so(
+    hub: Hub, server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(FetchError, match=r"cannot be reached.*\n.*HF_HUB_OFFLINE"):
+        bring(hub)
+    assert not server.asked
 
 
 def test_a_forgotten_file_is_downloaded_anew(hub: Hub, server: HubServer) -> None:

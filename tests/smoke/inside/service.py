@@ -1,5 +1,9 @@
-"""Runs inside the container: ask the service on loopback for its health and for one embedding."""
+"""Runs inside the container: ask the service on loopback for its health and for embeddings.
 
+Its arguments: a text, texts that are refused (JSON, by id), and an image's file in base64.
+"""
+
+import base64
 import json
 import os
 import sys
@@ -7,21 +11,30 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+JSON, PNG = "application/json", "image/png"
+
 
 def main() -> None:
-    body = json.dumps({"text": sys.argv[1]}).encode()
-    refused = [
-        (f"refused {identifier}", "/embed", json.dumps({"text": text}).encode())
-        for identifier, text in json.loads(sys.argv[2]).items()
-    ]
-    for step, path, sent in (("health", "/health", None), ("embed", "/embed", body), *refused):
-        sys.stdout.write(json.dumps({"step": step, **answer(path, sent)}) + "\n")
+    text, refused, image = sys.argv[1:]
+    broken = base64.b64encode(b"no image").decode()
+    tell("health", answer("/health"))
+    tell("embed", answer("/embed", json.dumps({"text": text}).encode()))
+    for identifier, each in json.loads(refused).items():
+        tell(f"refused {identifier}", answer("/embed", json.dumps({"text": each}).encode()))
+    tell("image", answer("/embed", json.dumps({"image": image}).encode()))
+    tell("image file", answer("/embed", base64.b64decode(image), PNG))
+    tell("no image", answer("/embed", json.dumps({"image": broken}).encode()))
+    tell("no image file", answer("/embed", base64.b64decode(broken), PNG))
 
 
-def answer(path: str, body: bytes | None) -> dict[str, Any]:
+def tell(step: str, found: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"step": step, **found}) + "\n")
+
+
+def answer(path: str, body: bytes | None = None, content_type: str = JSON) -> dict[str, Any]:
     port = os.environ.get("EMBEDDING_SERVER_PORT", "8080")
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data=body, headers={"Content-Type": "application/json"}
+        f"http://127.0.0.1:{port}{path}", data=body, headers={"Content-Type": content_type}
     )
     try:
         with urllib.request.urlopen(request) as response:
