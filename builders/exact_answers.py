@@ -128,10 +128,13 @@ def _read(path: Path) -> Document:
 
 def _exact(document: Document, corpus: Corpus, *, where: str) -> Exact:
     ids = tuple(document.vectors)
-    answered = Corpus(texts=tuple(text for text in corpus.texts if text.id in document.vectors))
+    answered = Corpus(
+        texts=tuple(text for text in corpus.texts if text.id in document.vectors),
+        images=tuple(image for image in corpus.images if image.id in document.vectors),
+    )
     if (answered.ids, answered.digest) != (ids, document.corpus):
         raise ReferenceVectorsError(
-            "the corpus does not hold the texts whose exact answers these are",
+            "the corpus does not hold the inputs whose exact answers these are",
             where=where,
             remedy=REMEDY,
         )

@@ -1,9 +1,9 @@
 """Audit of the programs and libraries: that the dynamic loader of the image could start them.
 
 The loader's rules are those of ld.so(8), without what could only make more libraries be found:
-LD_LIBRARY_PATH and ld.so.cache (the images have neither), an RPATH inherited from the file that
-loads another, and libraries that the same process has loaded already. What a program opens by name
-at run time is not in its headers: the smoke tests import it.
+LD_LIBRARY_PATH and ld.so.cache (the images have neither), and libraries that the same process has
+loaded already. What a program opens by name at run time is not in its headers: the smoke tests
+import it.
 """
 
 from __future__ import annotations
@@ -158,21 +158,66 @@ def _system_library(tree: FileTree, programs: Programs, name: str) -> Elf:
 
 def _needs(tree: FileTree, programs: Programs) -> Iterator[tuple[str, str]]:
     """Yield each ELF file with each thing it needs and the image lacks."""
-    machine = programs.platform.rpartition("/")[2]
-    default = _directories(programs.platform)
-
-    def is_found(location: str) -> bool:
-        found = programs.files.get(tree.resolve(location) or "")
-        return found is not None and found.machine == machine
-
+    every = _Loader(tree, programs)
+    for path in programs.files:
+        every.load(path)
+    # What others load is judged as they load it; the rest (and what loads itself) as it is opened.
+    loader = _Loader(tree, programs)
+    for path in sorted(programs.files, key=lambda path: path in every.loaded):
+        if path not in loader.loaded:
+            loader.load(path)
     for path, file in programs.files.items():
-        if file.interpreter is not None and not is_found(file.interpreter):
+        if file.interpreter is not None and loader.library(file.interpreter) is None:
             yield path, file.interpreter
-        own = [_expanded(path, entry) for entry in file.runpath or file.rpath]
+        yield from ((path, name) for name in file.needed if (path, name) in loader.lacking)
+
+
+class _Loader:
+    """Loads files as ld.so would.
+
+    Attributes:
+        loaded: The libraries that others need, and that were found.
+        lacking: Each file with each thing it needs that was not found, in some way to load it.
+    """
+
+    def __init__(self, tree: FileTree, programs: Programs) -> None:
+        self.loaded: set[str] = set()
+        self.lacking: set[tuple[str, str]] = set()
+        self._tree = tree
+        self._files = programs.files
+        self._machine = programs.platform.rpartition("/")[2]
+        self._default = _directories(programs.platform)
+        self._done: set[tuple[str, tuple[str, ...]]] = set()
+
+    def load(self, path: str, inherited: tuple[str, ...] = ()) -> None:
+        """Load a file and what it needs.
+
+        Args:
+            path: The file.
+            inherited: The RPATHs of what loads it, and of what loads that. A RUNPATH is for a
+                file's own needs alone, and whoever bears one asks by no other.
+        """
+        if (path, inherited) in self._done:
+            return
+        self._done.add((path, inherited))
+        file = self._files[path]
+        own = tuple(_expanded(path, entry) for entry in file.runpath or file.rpath)
+        lent = inherited if file.runpath else tuple(dict.fromkeys((*own, *inherited)))
         for name in file.needed:
-            places = [name] if "/" in name else [f"{place}/{name}" for place in (*own, *default)]
-            if not any(map(is_found, places)):
-                yield path, name
+            places = (*(own if file.runpath else lent), *self._default)
+            locations = [name] if "/" in name else [f"{place}/{name}" for place in places]
+            library = next(filter(None, map(self.library, locations)), None)
+            if library is None:
+                self.lacking.add((path, name))
+            else:
+                self.loaded.add(library)
+                self.load(library, lent)
+
+    def library(self, location: str) -> str | None:
+        """Return the path of the library at a location; None if none of the machine is there."""
+        found = self._tree.resolve(location) or ""
+        file = self._files.get(found)
+        return found if file is not None and file.machine == self._machine else None
 
 
 def _expanded(path: str, entry: str) -> str:

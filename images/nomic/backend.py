@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 PROCESSOR = "CLIPImageProcessor"
 """The processor of images. transformers has another one for CLIP: its pixels differ a little."""
 
-LONGEST = 100
+LONGEST = 300
 """How many times an image may be as long as it is wide, or as wide as it is long."""
 
 _NOTHING = re.compile(r"(?!)")
@@ -80,6 +81,9 @@ class Backend:
                 f"{cls.name} takes the mean of a text's tokens, with no dense layers after it; "
                 f"the recipe of {recipe.name} claims otherwise"
             )
+        # Where torch would keep what it compiles, which is nothing. With transformers 4 it looks
+        # for a place when it is imported, and a container has no temporary directory.
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(model_dir)
         weights.prepare(settings)
         embedded: dict[type, Embed] = {}
         if "text" in recipe.inputs:
@@ -148,7 +152,9 @@ class _VisionEncoder:
     def __call__(self, images: Sequence[Image]) -> Vectors:
         """Return the first state of each image: the rule of the model card."""
         decoded = [_picture(image, place) for place, image in enumerate(images)]
-        fields = self.processor(images=decoded, return_tensors="np")
+        # Said, or an image of 1 or 3 pixels' height is taken for one of so many channels.
+        layout = "channels_last"
+        fields = self.processor(images=decoded, input_data_format=layout, return_tensors="np")
         first: Vectors = _states(self.model, {"pixel_values": fields["pixel_values"]})[:, 0]
         return first
 

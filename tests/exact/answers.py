@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from builders import corpus as corpora
 from builders import exact_answers, fixture
 from builders.corpus import Corpus
 from builders.exact_answers import Document
-from builders.fixture.encoder import TextEncoder
-from builders.matrix import Matrix, Model
+from builders.matrix import Format, Matrix, Model
 from builders.paths import ROOT
 from builders.space import vector_space
-from tests.exact import texts
+from tests.exact import nomic, siglip, texts
 
 ALSO = (
     "accents-nfd",
@@ -25,9 +27,22 @@ ALSO = (
 )
 """Texts that are answered beside those for emulated containers."""
 
+IMAGES = ("image-gradient", "image-pixel", "image-stripes-palette")
+"""Images that are answered: opaque ones whose decoding loses nothing. (The others are held against
+what this host makes of them.)"""
+
+Encoder = Callable[[Path, Model, Corpus], list[NDArray[np.float64]]]
+
+ENCODERS: Mapping[Format, Encoder] = {
+    "sentence-transformers": texts.vectors,
+    "transformers": siglip.vectors,
+    "remote-code": nomic.vectors,
+}
+"""What computes the vectors of a corpus, by the format of the checkpoint."""
+
 
 def models(matrix: Matrix) -> Iterator[tuple[str, Model]]:
-    """Yield the text encoders among the fixtures, one for each vector space, with its name."""
+    """Yield the fixtures of the matrix, one for each vector space, with its name."""
     seen: set[str] = set()
     for name, model in matrix.models.items():
         space = vector_space(model)
@@ -37,21 +52,24 @@ def models(matrix: Matrix) -> Iterator[tuple[str, Model]]:
 
 
 def is_answered(model: Model) -> bool:
-    """Say whether a model is a fixture whose definition is known here: a text encoder."""
-    name = model.source.removeprefix("fixture:")
-    return name != model.source and isinstance(fixture.fixture(name), TextEncoder)
+    """Say whether a model is a fixture: all are computed here."""
+    return model.source.startswith("fixture:")
 
 
-def answered() -> Corpus:
-    """Return the texts that have exact answers."""
-    whole = corpora.read(ROOT / corpora.COMMITTED)
-    chosen = {*whole.emulated().ids, *ALSO}
-    return Corpus(texts=tuple(text for text in whole.texts if text.id in chosen))
+def answered(model: Model) -> Corpus:
+    """Return what of the corpus has exact answers."""
+    whole = corpora.committed(ROOT, model)
+    chosen = {*(text.id for text in whole.texts if text.emulated), *ALSO}
+    return Corpus(
+        texts=tuple(text for text in whole.texts if text.id in chosen),
+        images=tuple(image for image in whole.images if image.id in IMAGES),
+    )
 
 
 def checkpoint(model: Model, directory: Path) -> Path:
     """Write a fixture's source weights into a directory that is not there yet; return it."""
-    fixture.write(model.source.removeprefix("fixture:"), "sentence-transformers", directory)
+    name = model.source.removeprefix("fixture:")
+    fixture.write(name, _form(name), directory)
     return directory
 
 
@@ -63,5 +81,11 @@ def compute(model: Model, written: Path, corpus: Corpus) -> Document:
         written: Its checkpoint.
         corpus: What it is asked.
     """
-    rows = texts.vectors(written, model, [text.text for text in corpus.texts])
-    return exact_answers.document(vector_space(model), corpus, rows)
+    encoder = ENCODERS[_form(model.source.removeprefix("fixture:"))]
+    return exact_answers.document(vector_space(model), corpus, encoder(written, model, corpus))
+
+
+def _form(name: str) -> Format:
+    """Return the format of a fixture that an encoder here reads."""
+    formats = fixture.fixture(name).formats
+    return next(form for form in ENCODERS if form in formats)

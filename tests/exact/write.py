@@ -17,7 +17,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name, model in answers.models(matrix.load(ROOT / "matrix.yaml")):
             written = answers.checkpoint(model, Path(scratch) / name)
-            document = answers.compute(model, written, answers.answered())
+            document = answers.compute(model, written, answers.answered(model))
             path = ROOT / exact_answers.COMMITTED / f"{name}.json"
             write_atomically(path, document.model_dump_json(indent=1).encode() + b"\n")
             sys.stdout.write(f"{path.relative_to(ROOT)}\n")

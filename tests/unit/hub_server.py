@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class HubServer:
         gated: Repositories that want a token.
         busy: What the next answers' Retry-After says; each is 429.
         cut: After how many bytes the connections of the next downloads end.
+        held: Set it, and a download stops half-way until it is cleared.
         served: What is served in the place of a file, by its path, though its digest is announced.
         asked: Every request.
     """
@@ -41,6 +43,7 @@ class HubServer:
     gated: set[str] = field(default_factory=set)
     busy: list[int] = field(default_factory=list)
     cut: list[int] = field(default_factory=list)
+    held: threading.Event = field(default_factory=threading.Event)
     served: dict[str, bytes] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     endpoint: str = ""
@@ -141,6 +144,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if self.server_hub.held.is_set() and "/resolve/" in self.path:
+            self.wfile.write(content[: len(content) // 2])
+            while self.server_hub.held.is_set():
+                time.sleep(0.01)
+            self.close_connection = True
             return
         if self.server_hub.cut and status in (200, 206):
             self.wfile.write(content[: self.server_hub.cut.pop(0)])

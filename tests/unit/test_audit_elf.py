@@ -78,6 +78,46 @@ def test_rpath_means_nothing_beside_runpath(tmp_path: Path) -> None:
     assert image.failures(tmp_path) == {"needed-libraries": (f"/{LIBRARY}: needs libbeside.so",)}
 
 
+INNER = "usr/lib/extra/libinner.so"
+INNERMOST = "usr/lib/extra/libinnermost.so"
+
+
+def test_an_rpath_is_inherited_by_what_is_loaded(tmp_path: Path) -> None:
+    image = spoiled(elf_file(needed=["libinner.so"], rpath="/usr/lib/extra"))
+    image.put(directory("usr/lib/extra"), file(INNER, elf_file(needed=["libinnermost.so"])))
+    image.put(file(INNERMOST, elf_file(needed=["libinner.so", "libbeside.so"])))
+    image.put(file("usr/lib/extra/libbeside.so", elf_file()))
+    assert image.failures(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ({"runpath": "/usr/lib/extra"}, {}),  # for its own needs only
+        ({"rpath": "/usr/lib/extra"}, {"runpath": "$ORIGIN/.."}),  # asks by its own alone
+        ({"rpath": "/usr/lib/extra:$ORIGIN"}, {}),
+    ],
+)
+def test_what_is_not_inherited_is_not_found(
+    outer: dict[str, str], inner: dict[str, str], tmp_path: Path
+) -> None:
+    image = spoiled(elf_file(needed=["libinner.so"], **outer))
+    image.put(directory("usr/lib/extra"), file(INNER, elf_file(needed=["libbeside.so"], **inner)))
+    if "ORIGIN" not in outer.get("rpath", ""):
+        image.put(file("usr/lib/extra/libbeside.so", elf_file()))
+    assert image.failures(tmp_path) == {"needed-libraries": (f"/{INNER}: needs libbeside.so",)}
+
+
+def test_each_way_to_load_a_library_must_lead_to_what_it_needs(tmp_path: Path) -> None:
+    image = spoiled(elf_file(needed=["libinner.so"], rpath="/usr/lib/extra"))
+    image.put(directory("usr/lib/extra"), file(INNER, elf_file(needed=["libbeside.so"])))
+    image.put(file("usr/lib/extra/libbeside.so", elf_file()))
+    image.put(
+        file("usr/bin/tool", elf_file(needed=["libinner.so"], runpath="/usr/lib/extra"), mode=0o755)
+    )
+    assert image.failures(tmp_path) == {"needed-libraries": (f"/{INNER}: needs libbeside.so",)}
+
+
 def test_a_needed_library_of_another_machine_is_passed_over(tmp_path: Path) -> None:
     image = spoiled(elf_file(needed=["libdemo2.so"]))
     image.put(file(f"{LIBRARIES}/libdemo2.so", elf_file(machine="arm64")))

@@ -46,7 +46,8 @@ def computed(model: Model, written: Path, corpus: Corpus, directory: Path) -> Ex
 
 
 def committed(model: Model) -> Exact:
-    exact = exact_answers.find(DIRECTORY, CORPUS, vector_space(model))
+    corpus = corpora.committed(ROOT, model)
+    exact = exact_answers.find(DIRECTORY, corpus, vector_space(model))
     assert exact is not None
     return exact
 
@@ -62,7 +63,7 @@ def test_the_committed_answers_are_those_of_the_definition(
     name: str, checkpoints: Mapping[str, Path], tmp_path: Path
 ) -> None:
     """If this fails after a change to a fixture or the corpus: `python -m tests.exact.write`."""
-    new = computed(MODELS[name], checkpoints[name], answers.answered(), tmp_path)
+    new = computed(MODELS[name], checkpoints[name], answers.answered(MODELS[name]), tmp_path)
     old = committed(MODELS[name])
     assert new.ids == old.ids
     assert np.abs(new.matrix - old.matrix).max() < BEYOND_ROUNDING
@@ -71,7 +72,7 @@ def test_the_committed_answers_are_those_of_the_definition(
 def test_every_fixture_in_the_matrix_has_exact_answers() -> None:
     for model in MATRIX.models.values():
         if answers.is_answered(model):
-            assert set(committed(model).ids) == set(answers.answered().ids)
+            assert set(committed(model).ids) == set(answers.answered(model).ids)
 
 
 def test_no_file_answers_for_a_space_that_is_gone() -> None:
@@ -133,15 +134,17 @@ def test_a_space_without_exact_answers_has_none(tmp_path: Path) -> None:
 
 
 def test_another_text_under_the_same_id_is_an_error() -> None:
-    first = dataclasses.replace(answers.answered().texts[0], text="something else")
+    first = dataclasses.replace(
+        answers.answered(MODELS["fixture-768"]).texts[0], text="something else"
+    )
     others = [text for text in CORPUS.texts if text.id != first.id]
     changed = Corpus(texts=(first, *others))
-    with pytest.raises(ReferenceVectorsError, match="does not hold the texts"):
+    with pytest.raises(ReferenceVectorsError, match="does not hold the inputs"):
         exact_answers.find(DIRECTORY, changed, vector_space(MODELS["fixture-768"]))
 
 
 def test_a_text_that_is_gone_is_an_error() -> None:
-    with pytest.raises(ReferenceVectorsError, match="does not hold the texts"):
+    with pytest.raises(ReferenceVectorsError, match="does not hold the inputs"):
         exact_answers.find(
             DIRECTORY, Corpus(texts=CORPUS.texts[:1]), vector_space(MODELS["fixture-768"])
         )

@@ -16,12 +16,13 @@ from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import Scope
 
-from embedding_service import contract
+from embedding_service import contract, openai_api
 from embedding_service.body_limit import BodyLimit, BodyTooLargeError
 from embedding_service.embedder import Embedder
 from embedding_service.errors import ImageTooLargeError, NotReadyError
 from embedding_service.inputs import Image, Input
 from embedding_service.problems import ErrorAnswer, answer_errors, body_too_large
+from embedding_service.texts import Text
 
 
 class EmbedRequest(BaseModel):
@@ -37,19 +38,8 @@ class EmbedRequest(BaseModel):
         json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["image"]}]},
     )
 
-    text: str = ""
+    text: Text = ""
     image: Annotated[str, Field(description="a file's bytes in base64; never an address")] = ""
-
-    @field_validator("text")
-    @classmethod
-    def _is_text(cls, text: str) -> str:
-        if "\0" in text:
-            raise PydanticCustomError("nul", "a text cannot hold NUL characters")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise PydanticCustomError("surrogate", "a text cannot hold lone surrogates") from error
-        return text
 
     @field_validator("image")
     @classmethod
@@ -181,6 +171,7 @@ def create_app(embedder: Embedder, *, max_image_bytes: int) -> FastAPI:
         """Embed one text or image; a text longer than the model takes is refused, never cut."""
         return await answer(request.given)
 
+    openai_api.add_route(app, embedder)
     answer_errors(app)
     # An image in base64, and room for the JSON around it.
     most = 4 * math.ceil(max_image_bytes / 3) + 2**16
