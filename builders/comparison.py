@@ -29,7 +29,7 @@ def checks(
     Raises:
         ReferenceVectorsError: There are no vectors to compare with.
     """
-    model = project.matrix.models[cell.model]
+    model, backend = project.matrix.models[cell.model], project.matrix.backends[cell.backend]
     tolerance = project.matrix.tolerances[model.precision]
     across = anchors.tolerance(project.matrix, cell)
     corpus = corpora.committed(project.root, model)
@@ -37,6 +37,7 @@ def checks(
     exact = exact_answers.find(project.root / exact_answers.COMMITTED, corpus, vector_space(model))
     return (
         *parity.compare(reference, alone, tolerance),
+        parity.libraries(reference, alone, backend.versions_may_differ),
         *parity.compare(found.alone, found.batched, tolerance, name="batch-invariance"),
         *(
             # Of a model of texts and images, the anchor may have the texts alone.

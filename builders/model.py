@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from builders import fixture, space
+from builders import fixture, space, upstream
 from builders.errors import LockError, ModelError
 from builders.files import sha256_of, tree_digests, write_atomically
 from builders.matrix import Format, Matrix, Model
@@ -87,7 +87,8 @@ def directory(project: Project, name: str, form: Format | None) -> ModelDirector
 
     Raises:
         LockError: The lock is missing, malformed or lacks the format.
-        ModelError: There is no format, or what was made is not what the lock says.
+        ModelError: There is no format, or what was made is not what the lock says, or what it is
+            made from is not here.
     """
     if form is None:
         raise ModelError(f"the backend reads no format of {name}", remedy="choose another model")
@@ -98,9 +99,9 @@ def directory(project: Project, name: str, form: Format | None) -> ModelDirector
 
     def make(target: Path) -> None:
         if is_fetched(model):
-            making.make(name, model, form, _sources(project, model, lock), target)
+            making.make(name, model, form, _sources(project, name, lock), target)
         else:
-            fixture.write(model.source.removeprefix("fixture:"), form, target, model.precision)
+            _write(model, form, target)
         _check(name, recipe.files, tree_digests(target))
         write_atomically(target / RECIPE, text)
 
@@ -119,9 +120,8 @@ def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
         ModelError: Its source weights or tokenizer are not those that matrix.yaml declares.
     """
     model = matrix.models[name]
-    source = model.source.removeprefix("fixture:")
-    made = fixture.source_digests(source)
-    if (made.weights, made.tokenizer) != (model.weights, model.tokenizer):
+    made = None if upstream.name_of(model) else fixture.source_digests(_fixture(model))
+    if made and (made.weights, made.tokenizer) != (model.weights, model.tokenizer):
         raise ModelError(
             f"its weights are {made.weights} and its tokenizer {made.tokenizer}",
             where=f"matrix.yaml: models.{name}",
@@ -131,7 +131,7 @@ def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
     for form in model.formats:
         target = scratch / form
         target.mkdir(parents=True)
-        fixture.write(source, form, target, model.precision)
+        _write(model, form, target)
         formats[form] = locked_files(target)
     return ModelLock(formats=formats)
 
@@ -182,6 +182,18 @@ def present(project: Project, missing: Mapping[str, str]) -> Project:
     return replace(project, matrix=project.matrix.model_copy(update={"models": kept}))
 
 
+def _write(model: Model, form: Format, directory: Path) -> None:
+    """Write the files of a model that is generated, except model.json."""
+    if upstream.name_of(model):
+        upstream.write(model, directory)
+    else:
+        fixture.write(_fixture(model), form, directory, model.precision)
+
+
+def _fixture(model: Model) -> str:
+    return model.source.removeprefix("fixture:")
+
+
 def _need(name: str, entry: Model) -> str:
     what = "the hub" if entry.source.startswith(HUB) else f"{entry.source} to be read"
     return f"needs {what}: `nox -s fetch -- --model {name}`"
@@ -203,14 +215,20 @@ def _is_local(place: Source | None) -> bool:
     return isinstance(place, Path) and place.is_file()
 
 
-def _sources(project: Project, entry: Model, lock: ModelLock) -> Mapping[str, Path]:
+def _sources(project: Project, name: str, lock: ModelLock) -> Mapping[str, Path]:
     """Return where a fetched model's files are: in the store, where local ones are brought now."""
+    entry = project.matrix.models[name]
     for path, place in sources(project.root, entry).items():
         if isinstance(place, Path) and path in lock.sources:
             pin = arrival.Pin(**lock.sources[path].model_dump())
             if arrival.find(project.store, pin) is None:
                 arrival.bring(project.store, place, pin, source=place)
-    return {path: project.store.path(file.sha256) for path, file in lock.sources.items()}
+    found = {
+        path: project.store.find(file.sha256, file.size) for path, file in lock.sources.items()
+    }
+    if None in found.values():
+        raise ModelError(f"model {name} {_need(name, entry)}")
+    return {path: file for path, file in found.items() if file is not None}
 
 
 def _files(lock: ModelLock) -> dict[str, LockedFile]:
@@ -231,7 +249,8 @@ def _recipe(model: Model, name: str, form: Format, lock: ModelLock) -> space.Rec
     """Return the recipe that goes into the model's directory."""
     if form not in lock.formats:
         raise LockError(
-            f"the lock of model {name} has no format {form}", remedy="`nox -s lock` writes it"
+            f"the lock of model {name} has no format {form}",
+            remedy="`nox -s lock` writes it; of a fetched model, delete the lock and fetch again",
         )
     files = {path: locked.sha256 for path, locked in lock.formats[form].items()}
     return space.recipe(name, model, file_format=form, files=files)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,41 @@ def moved(
     return (
         _at_most(f"{name}:max-abs-difference", differences, tolerance.max_abs_difference, ids),
         _at_most(f"{name}:distance", distances, tolerance.distance, ids),
+    )
+
+
+def libraries(reference: Vectors, candidate: Vectors, may_differ: Collection[str]) -> Check:
+    """Check that both were made with the same versions of the libraries that decide vectors.
+
+    Where they were not, it is the libraries that are compared, and not only the container: that has
+    to be declared, and is named in any case.
+
+    Args:
+        reference: What the container is held against, made with the same backend.
+        candidate: The container's vectors.
+        may_differ: The libraries of which that is expected.
+
+    Returns:
+        The check; its figure is how many libraries are of other versions.
+    """
+    named = sorted(reference.libraries.keys() | candidate.libraries.keys())
+    versions = {
+        name: (
+            reference.libraries.get(name, "not there"),
+            candidate.libraries.get(name, "not there"),
+        )
+        for name in named
+    }
+    differing = {name: pair for name, pair in versions.items() if pair[0] != pair[1]}
+    return Check(
+        name="parity:libraries",
+        passed=differing.keys() <= set(may_differ),
+        figure=len(differing),
+        details=tuple(
+            f"{name}: {theirs} on the host, {own} in the container"
+            + (", as declared" if name in may_differ else "")
+            for name, (theirs, own) in differing.items()
+        ),
     )
 
 

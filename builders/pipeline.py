@@ -241,12 +241,22 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
         )
     begun = time.monotonic()
     _begin(cell, "build", reporter)
-    made = stages.built(project, cell, shared, reporter)
+    made = replace(
+        stages.built(project, cell, shared, reporter),
+        upstream=stages.upstream_image(project, cell, shared, reporter),
+    )
     built_seconds = round(time.monotonic() - begun, 3)
     if made.drift:
         reporter.note(cell.id, f"drifted from its lock: {', '.join(made.drift)}")
     digest = made.layout.manifest_digest
-    key = proof.key(project, cell, digest, shared.engine, drift=made.drift)
+    key = proof.key(
+        project,
+        cell,
+        digest,
+        shared.engine,
+        drift=made.drift,
+        upstream_digest=None if made.upstream is None else made.upstream.manifest_digest,
+    )
     earlier = None if shared.options.reprove else verdict.find(project.store, key)
     if earlier is not None:
         found = earlier

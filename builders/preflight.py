@@ -10,7 +10,7 @@ from typing import Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from builders import list_file
+from builders import accelerators, list_file
 from builders.errors import LockError
 from builders.formats.elf import version_key
 from builders.lock import debian as debian_lock
@@ -181,7 +181,7 @@ def wheel_reasons(wheel: Wheel, platform: str, libraries: Libraries | None) -> t
         libraries: As for `reasons`.
     """
     newer = () if libraries is None else _too_new(wheel, libraries)
-    return (*_foreign(wheel, platform), *newer)
+    return (*_foreign(wheel, platform), *newer, *_accelerator(wheel, platform))
 
 
 def situation(lock: WheelLock) -> tuple[str, ...]:
@@ -266,6 +266,12 @@ def _foreign(wheel: Wheel, platform: str) -> Iterator[str]:
     if systems != [its]:
         held, needed = f"{' and '.join(systems)} binaries ({held})", f"{its}'s ({own})"
     yield f"{wheel.file} holds {held}, not {needed}"
+
+
+def _accelerator(wheel: Wheel, platform: str) -> Iterator[str]:
+    """Name a wheel for accelerators: no image has a use for it, and none is larger."""
+    if platform.startswith("linux/") and accelerators.is_for_one(wheel.name):
+        yield f"{wheel.file} is for an accelerator, and images compute on the CPU: pin a CPU build"
 
 
 def _too_new(wheel: Wheel, libraries: Libraries) -> Iterator[str]:

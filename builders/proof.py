@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from docker import DockerClient
 
 from builders import anchor as anchors
-from builders import comparison, exact_answers, host, known_answers, list_file, smoke
+from builders import comparison, exact_answers, host, known_answers, list_file, smoke, upstream
 from builders import corpus as corpora
 from builders.audit import Audit, AuditInputs, audit
 from builders.audit.image import EQUIVEC
@@ -29,7 +27,10 @@ from builders.model import ModelDirectory
 from builders.plan import Cell
 from builders.project import Project
 from builders.smoke.cell import SmokeCell, SmokeWheel
+from builders.smoke.subject import EMULATED, NATIVE
+from builders.smoke.subject import Subject as SmokeSubject
 from builders.space import vector_space
+from builders.timing import Parts
 from builders.vectors import Vectors
 from builders.verdict import Environment, Inputs, Subject, Verdict
 from builders.wheelhouse.wheels import Wheels
@@ -46,6 +47,7 @@ class Image:
         debian: The Debian lock in force.
         drift: Where the root file systems that it was made with differ from the committed locks.
         wheels: Those that are in it.
+        upstream: The image that answers in the place of an API; None if it asks none.
     """
 
     layout: Layout
@@ -54,6 +56,7 @@ class Image:
     debian: DebianLock
     drift: tuple[str, ...]
     wheels: Wheels
+    upstream: Layout | None = None
 
 
 def suite(project: Project) -> str:
@@ -72,7 +75,13 @@ def corpus(project: Project, cell: Cell) -> Corpus:
 
 
 def key(
-    project: Project, cell: Cell, digest: str, engine: Engine, *, drift: tuple[str, ...]
+    project: Project,
+    cell: Cell,
+    digest: str,
+    engine: Engine,
+    *,
+    drift: tuple[str, ...],
+    upstream_digest: str | None = None,
 ) -> str:
     """Return the digest of all that a verdict depends on: an equal one need not be made again.
 
@@ -82,6 +91,7 @@ def key(
         digest: The image's manifest digest.
         engine: Where it ran.
         drift: From the committed locks. A renewed lock may give the same image without it.
+        upstream_digest: Of the image that answers in the place of an API, if it asks one.
     """
     model = project.matrix.models[cell.model]
     return digest_of(
@@ -96,8 +106,10 @@ def key(
             "host": [host.current(), host.processor()],
             "image": [cell.image, digest],
             "suite": suite(project),
+            "upstream": upstream_digest,
             "references": _references(project, cell),
             "tolerance": project.matrix.tolerances[model.precision].model_dump(),
+            "versions": list(project.matrix.backends[cell.backend].versions_may_differ),
             "tolerance of the anchor": anchors.tolerance(project.matrix, cell).model_dump(),
         }
     )
@@ -136,11 +148,13 @@ def judge(
         SmokeError: The container gave nothing that could be judged.
         ReferenceVectorsError: There are no vectors to compare with.
     """
-    stages = _Stages(tell=stage)
+    stages = Parts(tell=stage)
     with stages.timed("audit"):
         audited = audit(image.layout, _expected(project, cell, image))
     with stages.timed("load"):
         digest = engine_images.load(client, image.layout)
+        if image.upstream is not None:
+            engine_images.load(client, image.upstream)
     with stages.timed("smoke"):
         subject = _subject(project, cell, image, audited, emulated=cell.platform != engine.native)
         found = smoke.prove(client, subject, run_id=run, environment=engine.environment, note=note)
@@ -183,6 +197,8 @@ def judge(
             build_platform=engine.native,
             engine={"kind": engine.kind, **_versions(engine)},
             execution=subject.cell.execution,
+            reference=f"{expected.backend} with {expected.model}",
+            upstream=subject.upstream,
         ),
         checks=checks,
         seconds={
@@ -193,21 +209,6 @@ def judge(
     )
 
 
-@dataclass(kw_only=True)
-class _Stages:
-    """Tells which stage begins, and keeps how long each took."""
-
-    tell: Callable[[str], None]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        self.tell(name)
-        begun = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - begun, 3)
-
-
 def _versions(engine: Engine) -> dict[str, str]:
     return {name: version for name, version in asdict(engine.versions).items() if version}
 
@@ -216,7 +217,8 @@ def _references(project: Project, cell: Cell) -> list[str]:
     """Return what determines the vectors of this host that a cell's are held against."""
     here = host.current()
     anchor = anchors.of(project.matrix, cell, here)
-    backends = {cell.backend, *([anchor.backend] if anchor else [])}
+    own = upstream.cell_of(project.matrix, cell, here) or cell
+    backends = {own.backend, *([anchor.backend] if anchor else [])}
     folders = [project.images / backend for backend in sorted(backends)]
     return [
         *(wheel_lock.read(folder, here).digest for folder in folders),
@@ -247,7 +249,7 @@ def _expected(project: Project, cell: Cell, image: Image) -> AuditInputs:
 
 def _subject(
     project: Project, cell: Cell, image: Image, audited: Audit, *, emulated: bool
-) -> smoke.Subject:
+) -> SmokeSubject:
     """Return what the container must be."""
     model = project.matrix.models[cell.model]
     facts = SmokeCell(
@@ -276,13 +278,14 @@ def _subject(
     )
     taken = corpus(project, cell).without(project.matrix.backends[cell.backend].refused_texts)
     embedded = taken.emulated() if emulated else taken
-    return smoke.Subject(
+    return SmokeSubject(
         digest=image.layout.manifest_digest,
         cell=facts,
         corpus=replace(embedded, texts=(*embedded.texts, *known_answers.texts(model))),
         shell=shell(project, image.debian),
         records=project.records / cell.id,
-        patience=smoke.EMULATED if emulated else smoke.NATIVE,
+        patience=EMULATED if emulated else NATIVE,
+        upstream=None if image.upstream is None else image.upstream.manifest_digest,
     )
 
 

@@ -7,9 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders import anchor as anchors
-from builders import drift, engine, host, host_venv, image, inputs, model, proof, reference
+from builders import (
+    drift,
+    engine,
+    host,
+    host_venv,
+    image,
+    inputs,
+    model,
+    proof,
+    reference,
+    upstream,
+)
 from builders.engine import Engine
 from builders.errors import ReferenceVectorsError
+from builders.formats.layout import Layout
 from builders.image import Base
 from builders.inputs import InForce, Needs
 from builders.lock import wheels as wheel_lock
@@ -87,7 +99,7 @@ def fetch(
                 for cell in cells
                 for backend, platform in (
                     (cell.backend, cell.platform),
-                    (cell.backend, here),
+                    *_references(project, cell, here),
                     *_anchors(project, cell, here),
                 )
             )
@@ -162,13 +174,37 @@ def host_python(project: Project, backend: str, toolchain: Toolchain, reporter: 
 
 
 def referenced(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> Vectors:
-    """Return this host's vectors of the corpus."""
+    """Return this host's vectors of the corpus: of an API's model, those of what answers as it."""
+    own = upstream.cell_of(project.matrix, cell, host.current())
+    if own is not None:
+        return referenced(project, own, shared, reporter)
 
     def make() -> Vectors:
         python = host_python(project, cell.backend, shared.toolchain, reporter)
         return reference.vectors(project, cell, python)
 
     return shared.references.get((cell.backend, cell.model), make)
+
+
+def upstream_image(
+    project: Project, cell: Cell, shared: Shared, reporter: Reporter
+) -> Layout | None:
+    """Return the image that answers in the place of an API; None if the cell asks none.
+
+    Raises:
+        SmokeError: Nothing here can answer.
+    """
+    own = upstream.cell_of(project.matrix, cell, cell.platform)
+    return None if own is None else built(project, own, shared, reporter).layout
+
+
+def _references(project: Project, cell: Cell, here: str) -> tuple[tuple[str, str], ...]:
+    """Return the wheels that a cell's reference vectors are made with, and its API's, if any."""
+    own = upstream.name_of(project.matrix.models[cell.model])
+    if own is None:
+        return ((cell.backend, here),)
+    anchor = project.matrix.anchor
+    return () if anchor is None else ((anchor, here), (anchor, cell.platform))
 
 
 def _anchors(project: Project, cell: Cell, here: str) -> tuple[tuple[str, str], ...]:

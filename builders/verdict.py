@@ -58,6 +58,12 @@ class Environment(_Statement):
     build_platform: str
     engine: dict[str, str] = Field(description="kind and versions of the engine's parts")
     execution: Literal["native", "emulated"]
+    reference: str = Field(
+        default="", description="backend and model that made the reference vectors on the host"
+    )
+    upstream: str | None = Field(
+        default=None, description="digest of the image that answered in the place of an API"
+    )
 
 
 class Verdict(_Statement):

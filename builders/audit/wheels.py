@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from builders import accelerators
 from builders.audit.bytecode import source_of
 from builders.check import Check, from_findings
 from builders.errors import ArchiveError
@@ -25,7 +26,6 @@ SITE = "usr/local/lib/python3.11/dist-packages"
 """Where wheels are unpacked, relative to the image's root."""
 
 _METADATA = re.compile(r"(?P<directory>.*/(?:dist|site)-packages)/[^/]+\.(?:dist|egg)-info")
-_ACCELERATOR_PACKAGE = re.compile(r"nvidia|cuda|cupy|(^|-)triton")
 _ACCELERATOR_LIBRARY = re.compile(
     r"lib(cu(da|blas|dnn|fft|file|pti|rand|solver|sparse)|nccl|nv(rtc|jit|toolsext|shmem)).*\.so"
     r"|.*cuda.*\.so",
@@ -99,7 +99,7 @@ def no_accelerators(tree: FileTree) -> Check:
     packages = (
         f"package {distribution.name} {distribution.version}"
         for distribution in _distributions(tree)
-        if _ACCELERATOR_PACKAGE.search(canonicalize_name(distribution.name))
+        if accelerators.is_for_one(distribution.name)
     )
     libraries = (
         f"/{path}" for path in tree.entries if _ACCELERATOR_LIBRARY.match(posixpath.basename(path))

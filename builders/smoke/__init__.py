@@ -5,86 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from docker import DockerClient
 
 from builders import vectors
 from builders.check import Check
-from builders.corpus import Corpus
 from builders.engine import containers
 from builders.engine.containers import Container, ReadOnlyMount
 from builders.errors import EngineError, SmokeError
 from builders.files import write_atomically
 from builders.smoke import cell as smoke_cell
 from builders.smoke import suite as smoke_suite
-from builders.smoke.cell import SmokeCell
+from builders.smoke import upstream as upstreams
+from builders.smoke.subject import Subject
 from builders.smoke.suite import Records
+from builders.timing import Parts
 from builders.vectors import Vectors
-
-EMULATION: Mapping[str, Mapping[str, str]] = {"linux/arm64": {"QEMU_CPU": "neoverse-n1"}}
-"""What an emulated container's processor is, by its platform.
-
-qemu's default offers SVE and SME, and libraries choose kernels by what is offered; qemu emulates
-these slowly. From the start of Python to the vector of a text of 20 tokens (onnxruntime 1.31,
-fixture-768, one thread): 19 s by default, 7.4 s without SME, 4.8 s without both, and 4.4 s as
-neoverse-n1, a processor that servers have.
-"""
-
-THREADS: Mapping[str, str] = {"EMBEDDING_THREADS": "1"}
-"""Cells are tested while others are built, and threads that wait for each other by spinning, as
-llama.cpp's do, are many times slower on busy processors. One thread gives the same vectors."""
 
 LAST_LINES = 20
 """How many lines of a failed container's log its error shows."""
 
 _ALL_LINES = 10_000
 _PYTHON = "/usr/bin/python3"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """Time limits in seconds, and the size of a batch.
-
-    Attributes:
-        ready: From the start to the loaded model.
-        suite: All tests together.
-        vectors: The corpus, once.
-        stop: From SIGTERM to the end.
-        batch_size: How many texts are embedded at a time, to see whether it matters.
-    """
-
-    ready: int
-    suite: int
-    vectors: int
-    stop: int
-    batch_size: int
-
-
-NATIVE = Patience(ready=180, suite=900, vectors=600, stop=15, batch_size=32)
-EMULATED = Patience(ready=600, suite=1800, vectors=1200, stop=60, batch_size=8)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What is proven.
-
-    Attributes:
-        digest: The image's manifest digest; the engine holds it already.
-        cell: What the container must be.
-        corpus: What to embed: all of it natively, the emulated subset under emulation.
-        shell: A static busybox of the image's platform.
-        records: A directory for the facts, the results and the logs; they are kept.
-        patience: The time limits.
-    """
-
-    digest: str
-    cell: SmokeCell
-    corpus: Corpus
-    shell: Path
-    records: Path
-    patience: Patience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +71,7 @@ def prove(
         EngineError: The engine failed.
     """
     execution = subject.cell.execution
-    steps = _Steps()
+    steps = Parts()
     with _container(client, subject, run_id) as container:
         with steps.timed("ready"):
             note(f"waiting until the container is ready ({execution})")
@@ -173,17 +116,6 @@ def readiness(seconds: float, *, limit: float, execution: str) -> Check:
     )
 
 
-@dataclass(kw_only=True)
-class _Steps:
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        begun = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - begun, 3)
-
-
 @contextmanager
 def _container(client: DockerClient, subject: Subject, run_id: str) -> Iterator[Container]:
     """Start the container; keep its log and remove it, however the block ends."""
@@ -195,14 +127,18 @@ def _container(client: DockerClient, subject: Subject, run_id: str) -> Iterator[
         ReadOnlyMount(source=subject.shell.absolute(), target=smoke_cell.SHELL),
         ReadOnlyMount(source=records.corpus.absolute(), target=smoke_cell.CORPUS),
     )
-    with containers.start(
-        client,
-        subject.digest,
-        platform=cell.platform,
-        run=run_id,
-        mounts=mounts,
-        environment={**THREADS, **(EMULATION.get(cell.platform, {}) if cell.emulated else {})},
-    ) as container:
+    with (
+        upstreams.started(client, subject, run_id) as upstream,
+        containers.start(
+            client,
+            subject.digest,
+            platform=cell.platform,
+            run=run_id,
+            mounts=mounts,
+            environment={**subject.environment, **upstreams.address(subject)},
+            network_of=upstream,
+        ) as container,
+    ):
         try:
             yield container
         except SmokeError as error:

@@ -53,6 +53,11 @@ class Records:
         """What the container wrote."""
         return self.directory / "container.log"
 
+    @property
+    def upstream_log(self) -> Path:
+        """What the container wrote that answered in the place of an API, if there was one."""
+        return self.directory / "upstream.log"
+
 
 def judge(
     container: str,

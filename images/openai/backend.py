@@ -154,8 +154,8 @@ class Backend:
         numbers = _numbers(body)
         if len(numbers) != self._recipe.dimension:
             raise EmbeddingError(
-                f"{self._model} of {self._upstream.address} makes vectors of {len(numbers)} numbers; "
-                f"the recipe of {self._recipe.name} says {self._recipe.dimension}"
+                f"{self._model} of {self._upstream.address} makes vectors of {len(numbers)} "
+                f"numbers; the recipe of {self._recipe.name} says {self._recipe.dimension}"
             )
         return numbers
 
@@ -177,14 +177,14 @@ class Backend:
                 wait = delay if later is None else later
             if time.monotonic() + wait > deadline:
                 raise EmbeddingError(
-                    f"{self._upstream.address} gives no answer within {self._upstream.seconds:g} s; "
-                    f"the last attempt: {found}"
+                    f"{self._upstream.address} gives no answer within "
+                    f"{self._upstream.seconds:g} s; the last attempt: {found}"
                 )
             time.sleep(wait)
             delay = min(2 * delay, LONGEST_DELAY)
 
     def _ask(self, body: bytes, seconds: float) -> tuple[int, bytes, float | None]:
-        """Return the status, the body, and how long to wait before asking again, if that is said."""
+        """Return the status, the body, and in how many seconds to ask again, if that is said."""
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._upstream.key:
             headers["Authorization"] = f"Bearer {self._upstream.key}"
@@ -271,10 +271,8 @@ def _numbers(body: bytes) -> Vectors:
         if isinstance(found, str):
             numbers = np.frombuffer(base64.b64decode(found, validate=True), "<f4")
         else:
-            if not all(type(number) in (int, float) for number in found):
-                raise TypeError("not a number")
             with np.errstate(over="ignore"):  # what is too large for float32 is found below
-                numbers = np.array(found, dtype=np.float64).astype(np.float32)
+                numbers = np.array([_number(each) for each in found]).astype(np.float32)
     except (ValueError, TypeError, KeyError, OverflowError, binascii.Error) as error:
         raise EmbeddingError("the API answers with something else than one vector") from error
     if not np.isfinite(numbers).all():
@@ -283,8 +281,14 @@ def _numbers(body: bytes) -> Vectors:
     return vector
 
 
+def _number(found: object) -> float:
+    if type(found) not in (int, float):  # true is an int, too
+        raise TypeError("not a number")
+    return float(found)  # type: ignore[arg-type]
+
+
 def _refusal(status: int, body: bytes) -> str:
-    """Return an answer's status, and its error's code if it has one: a message may hold the text."""
+    """Return an answer's status, and its error's code if there is one: a message may hold texts."""
     try:
         error = json.loads(body)["error"]
         code = error.get("code") or error.get("type")

@@ -158,6 +158,8 @@ def _model(model_dir: Path) -> Any:
     from transformers.utils import logging  # noqa: PLC0415
 
     logging.disable_progress_bar()
+    # It warns of the class's own defaults, before it reads the configuration.
+    logging.set_verbosity_error()
     model, found = SiglipModel.from_pretrained(
         model_dir,
         dtype=torch.float32,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.unit.exact import read_safetensors
+from tests.exact.encoder import read_safetensors
 
 Vector = NDArray[np.float64]
 

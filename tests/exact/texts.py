@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from builders.corpus import Corpus
 from builders.matrix import Model
-from tests.unit.exact import ExactEncoder, Vector
+from tests.exact.encoder import ExactEncoder, Vector
 
 
 def vectors(directory: Path, model: Model, corpus: Corpus) -> list[Vector]:

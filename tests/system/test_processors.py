@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
-from builders import parity, plan, project, proof, report, smoke, stages
+from builders import parity, plan, project, proof, report, stages
 from builders.engine import Engine, containers
 from builders.engine import images as engine_images
 from builders.engine.connection import connect
@@ -29,6 +29,7 @@ from builders.plan import Cell
 from builders.project import Project
 from builders.report import Reporter
 from builders.smoke import cell as smoke_cell
+from builders.smoke.subject import EMULATED, NATIVE
 from builders.stages import Options, Shared
 from builders.vectors import Vectors, parse
 
@@ -142,7 +143,7 @@ class Bench:
 
     def serve(self, processor: Processor, model: str) -> Served:
         client = (PYTHON, "-m", "embedding_service.client")
-        patience = smoke.EMULATED
+        patience = EMULATED
         limit = str(patience.ready)
         with self.started(processor, model, ("-m", "embedding_service")) as container:
             ready = container.execute(
@@ -166,13 +167,13 @@ class Bench:
         """The exit status of a Python that embeds with a variant, whether or not it fits."""
         words = ("-c", FORCED, variant, smoke_cell.CORPUS)
         with self.started(processor, model, words) as container:
-            return container.wait(timeout=smoke.EMULATED.vectors)
+            return container.wait(timeout=EMULATED.vectors)
 
     def forced_here(self, model: str, variant: str) -> int:
         """The same on this machine's own processor."""
         argv = (PYTHON, "-c", FORCED, variant, smoke_cell.CORPUS)
         with self.container(self.shared.engine.native, model, argv) as container:
-            return container.wait(timeout=smoke.NATIVE.vectors)
+            return container.wait(timeout=NATIVE.vectors)
 
     def reference(self, model: str) -> Vectors:
         cell = self.cell(model, self.shared.engine.native)

@@ -67,7 +67,9 @@ def hub(checkout: Checkout, server: HubServer) -> Mapping[str, str]:
 def build(checkout: Checkout, *, status: int) -> str:
     """Build the model's image; any word with the hub would fail, and be seen."""
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(checkout.cache / "none")}
-    return checkout.build(*AMD64, "--model", NAME, status=status, variables=nowhere)
+    with checkout.running(*AMD64, "--model", NAME, variables=nowhere) as running:
+        assert running.wait(900) == status, running.output
+        return running.output
 
 
 def published(checkout: Checkout) -> str | None:

@@ -30,10 +30,11 @@ from builders.formats import layout
 from builders.inputs import Needs
 from builders.matrix import Input
 from builders.rootfs import kept
-from builders.smoke import Patience, Proof, Subject
+from builders.smoke import Proof
 from builders.smoke import cell as smoke_cell
 from builders.smoke import suite as smoke_suite
 from builders.smoke.cell import SmokeCell, SmokeWheel
+from builders.smoke.subject import Patience, Subject
 from builders.smoke.suite import Records
 from tests.unit.images import Image
 

@@ -14,7 +14,7 @@ from builders.errors import ModelError
 from builders.fixture.architecture import tensors
 from builders.fixture.encoder import FORMATS
 from builders.matrix import Format
-from tests.unit.exact import read_safetensors
+from tests.exact.encoder import read_safetensors
 
 SMALL = tuple(name for name in fixture.names() if name != "nomic-768-twin")
 ENCODERS = ("fixture-768", "fixture-bert-384")

@@ -15,7 +15,7 @@ from builders.errors import ModelError
 from builders.fixture.architecture import Architecture
 from builders.fixture.tokenizer import tokenizer_json
 from builders.fixture.weights import Weights, weights
-from tests.unit.exact import read_safetensors
+from tests.exact.encoder import read_safetensors
 from tests.unit.gguf_reader import Gguf, read
 
 NAMES = ("fixture-768", "fixture-bert-384")

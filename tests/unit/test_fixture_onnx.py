@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from builders import fixture
 from builders.conversion.onnx_graph import inverse_frequencies
-from tests.unit.exact import ExactEncoder
+from tests.exact.encoder import ExactEncoder
 
 NAMES = ("fixture-768", "fixture-bert-384")
 TEXTS = (

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from builders.fixture import safetensors as fixture_safetensors
-from tests.unit.exact import read_safetensors
+from tests.exact.encoder import read_safetensors
 
 
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -19,7 +26,7 @@ from builders.network.indexes import (
     universal_command,
 )
 from builders.network.pip_settings import PipSettings
-from builders.network.uv_settings import uv_environment
+from builders.network.uv_settings import pages_of, uv_environment, with_pages
 
 PYLOCK = """
 lock-version = "1.0"
@@ -170,6 +177,115 @@ def test_no_solution_is_told_from_no_network() -> None:
     assert "Failed to build `x==1`" in unbuildable.problem
     offline = compile_failure("error: No solution found\nhint: because the network was disabled.")
     assert isinstance(offline, FetchError)
+
+
+TORCH = "torch-9.0+cpu-py3-none-manylinux_2_28_x86_64.whl"
+PAGES = {"torch": "https://w.example/cpu/torch/", "other": "https://w.example/other/"}
+
+
+def test_a_page_is_looked_at_for_its_project_alone() -> None:
+    assert pages_of("# torch\nTorch==9.0+cpu; sys_platform == 'linux'\nnumpy\n", PAGES) == (
+        "https://w.example/cpu/torch/",
+    )
+    assert pages_of("torch==9.0+cpu \\\n    --hash=sha256:aa\n", PAGES) == (PAGES["torch"],)
+    assert pages_of("torchvision\n-c other\n", PAGES) == ()
+
+
+def test_pages_are_added_to_the_places_there_are() -> None:
+    environment = {"PATH": "/bin", "UV_FIND_LINKS": "/wheels"}
+    assert with_pages(environment, ["https://w.example/a/", "file:///b"]) == {
+        "PATH": "/bin",
+        "UV_FIND_LINKS": "/wheels,https://w.example/a/,file:///b",
+    }
+    assert with_pages({}, ["file:///b"]) == {"UV_FIND_LINKS": "file:///b"}
+
+
+class Page:
+    """The page of a project, served on loopback, beside an index that has nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked = 0
+        self.configured = folder / "wheels"
+        (folder / "simple").mkdir()
+        self.configured.mkdir()
+        wheel = b"a wheel"
+        sha256 = hashlib.sha256(wheel).hexdigest()
+        link = f'<a href="{quote(TORCH)}#sha256={sha256}">{TORCH}</a>'
+        page = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                page.asked += self.path == "/cpu/torch/"
+                content = link.encode() if self.path == "/cpu/torch/" else wheel
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/cpu/torch/"
+        self.sha256 = sha256
+        self.lock = folder / "linux-amd64.txt"
+        self.lock.write_text(f"torch==9.0+cpu \\\n    --hash=sha256:{sha256}\n")
+        self.settings = PipSettings(
+            index_url=(folder / "simple").as_uri(), find_links=(str(self.configured),)
+        )
+        self.cache = folder / "uv"
+
+    def indexes(self, **settings: Any) -> Indexes:
+        found = replace(self.settings, **settings)
+        return Indexes(
+            settings=found,
+            environment=uv_environment(found, self.cache, {}),
+            find_links={"torch": self.url},
+        )
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    page = Page(tmp_path)
+    thread = threading.Thread(target=page.server.serve_forever)
+    thread.start()
+    yield page
+    page.server.shutdown()
+    thread.join()
+    page.server.server_close()
+
+
+def test_what_no_configured_place_has_is_found_on_its_project_s_page(page: Page) -> None:
+    (found,) = page.indexes().locate(page.lock, "linux/amd64")
+    assert (found.file, found.sha256) == (TORCH, page.sha256)
+    assert found.url.startswith(page.url)
+    assert page.asked
+
+
+def test_what_a_configured_place_has_is_taken_from_there(page: Page) -> None:
+    (page.configured / TORCH).write_bytes(b"a wheel")
+    (found,) = page.indexes().locate(page.lock, "linux/amd64")
+    assert (found.file, found.url.partition(":")[0]) == (TORCH, "file")
+    assert not page.asked
+
+
+def test_no_page_is_asked_where_pip_is_told_to_use_no_index(page: Page) -> None:
+    with pytest.raises(NoSolutionError, match="torch"):
+        page.indexes(no_index=True).locate(page.lock, "linux/amd64")
+    assert not page.asked
+
+
+def test_a_project_without_a_page_is_not_looked_for_elsewhere(page: Page) -> None:
+    page.lock.write_text("nothing-has-this-name==1\n")
+    with pytest.raises(NoSolutionError, match="nothing-has-this-name"):
+        page.indexes().locate(page.lock, "linux/amd64")
+    assert not page.asked
+
+
+def test_a_page_that_cannot_be_reached_is_an_error_of_the_network(page: Page) -> None:
+    indexes = replace(page.indexes(), find_links={"torch": "http://127.0.0.1:1/torch/"})
+    with pytest.raises(FetchError, match=r"127\.0\.0\.1:1/torch"):
+        indexes.locate(page.lock, "linux/amd64")
 
 
 def test_uv_resolves_from_a_folder_of_wheels(tmp_path: Path) -> None:

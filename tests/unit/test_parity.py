@@ -196,6 +196,38 @@ def test_vector_spaces_never_mix() -> None:
         parity.compare(vectors, other, TOLERANCE)
 
 
+TORCH = {"torch": "2.13.0+cpu", "numpy": "2.4.6"}
+
+
+def with_libraries(versions: dict[str, str]) -> Vectors:
+    return dataclasses.replace(made(random(3)), libraries=versions)
+
+
+def test_the_same_libraries_pass() -> None:
+    check = parity.libraries(with_libraries(TORCH), with_libraries(TORCH), ())
+    assert (check.name, check.passed, check.figure) == ("parity:libraries", True, 0)
+    assert check.details == ()
+
+
+def test_another_version_of_a_library_fails_unless_it_is_declared() -> None:
+    host, container = with_libraries(TORCH), with_libraries({**TORCH, "torch": "2.10.0"})
+    named = "torch: 2.13.0+cpu on the host, 2.10.0 in the container"
+    found = parity.libraries(host, container, ())
+    assert (found.passed, found.figure, found.details) == (False, 1, (named,))
+    declared = parity.libraries(host, container, ("torch",))
+    assert (declared.passed, declared.figure) == (True, 1)
+    assert declared.details == (f"{named}, as declared",)
+
+
+@pytest.mark.parametrize("missing", ["host", "container"])
+def test_a_declared_difference_excuses_no_other_library(missing: str) -> None:
+    both = [with_libraries({"torch": "2.10.0"}), with_libraries(TORCH)]
+    host, container = both if missing == "host" else reversed(both)
+    check = parity.libraries(host, container, ("torch",))
+    assert not check.passed
+    assert any(detail.startswith("numpy: ") for detail in check.details)
+
+
 def test_precisions_of_one_space_are_compared_within_the_gate_given() -> None:
     reference = made(random(40))
     half = dataclasses.replace(

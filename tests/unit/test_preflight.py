@@ -132,6 +132,18 @@ def test_a_newer_c_plus_plus_library() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["nvidia-cublas-cu12", "nvidia-nccl-cu13", "triton", "cuda-pathfinder"]
+)
+def test_a_wheel_for_an_accelerator_is_refused(name: str) -> None:
+    (reason,) = reasons([], lock(wheel("elf arm64", name=name)), BOOKWORM)
+    assert reason == (
+        f"{name}-1.0-py3-none-any.whl is for an accelerator, and images compute on the CPU:"
+        " pin a CPU build"
+    )
+    assert reasons([], lock(wheel("mach-o arm64", name=name), platform="darwin/arm64"), None) == ()
+
+
 def test_versions_are_compared_as_numbers() -> None:
     assert reasons([], lock(wheel("elf arm64", glibc="2.4", glibcxx="3.4.9")), BOOKWORM) == ()
 

@@ -69,6 +69,7 @@ class Backend(Protocol):
 
         Raises:
             InputError: One of the inputs is too long or has no token; no input is cut.
+            EmbeddingError: It failed, and says why without any part of an input.
         """
         ...
 
@@ -161,7 +162,7 @@ def embed(backend: Backend, recipe: Recipe, inputs: Sequence[Input]) -> Vectors:
     try:
         # Images are among them only if the recipe takes images, and then so does the backend.
         vectors = cast("ImageBackend", backend).embed(prompted)
-    except InputError:
+    except (InputError, EmbeddingError):
         raise
     except Exception as error:
         raise EmbeddingError(f"{backend.name} failed with {type(error).__name__}") from error
