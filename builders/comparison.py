@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builders import anchor as anchors
 from builders import corpus as corpora
-from builders import exact_answers, known_answers, parity, vectors
+from builders import exact_answers, known_answers, parity, upstream, vectors
 from builders.check import Check
 from builders.plan import Cell
 from builders.project import Project
@@ -23,7 +23,8 @@ def checks(
         cell: What was judged.
         found: What the container gave: vectors of the corpus, or of a part, and of the texts with
             known answers.
-        reference: What the same backend makes of the corpus on this host.
+        reference: What the same backend makes of the corpus on this host; of an API's model, what
+            the anchor does.
         other: What the anchor makes of it, if that is another cell.
 
     Raises:
@@ -37,7 +38,12 @@ def checks(
     exact = exact_answers.find(project.root / exact_answers.COMMITTED, corpus, vector_space(model))
     return (
         *parity.compare(reference, alone, tolerance),
-        parity.libraries(reference, alone, backend.versions_may_differ),
+        *(
+            # What answers in the place of an API is another backend, with libraries of its own.
+            (parity.libraries(reference, alone, backend.versions_may_differ),)
+            if upstream.name_of(model) is None
+            else ()
+        ),
         *parity.compare(found.alone, found.batched, tolerance, name="batch-invariance"),
         *(
             # Of a model of texts and images, the anchor may have the texts alone.

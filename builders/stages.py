@@ -110,8 +110,23 @@ def fetch(
         return inputs.fetch(project, needs, progress=step.progress, note=step.note)
 
 
-def built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> proof.Image:
-    """Build a cell's image from its inputs."""
+def built(
+    project: Project,
+    cell: Cell,
+    shared: Shared,
+    reporter: Reporter,
+    *,
+    asked_by: Cell | None = None,
+) -> proof.Image:
+    """Build a cell's image from its inputs.
+
+    Args:
+        project: The checkout.
+        cell: The cell.
+        shared: What the run has.
+        reporter: Told what goes on.
+        asked_by: The cell that needs the image, where that is another.
+    """
     locks = shared.debian.base
     target, build = locks[cell.platform], locks[shared.engine.native]
     base = _base(project, cell.platform, shared, reporter)
@@ -134,7 +149,7 @@ def built(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> p
             recipe,
             shared.engine,
             project.store,
-            note=lambda text: reporter.note(cell.id, text),
+            note=lambda text: reporter.note((asked_by or cell).id, text),
             rebuild=shared.options.rebuild,
         ),
         recipe=recipe,
@@ -195,7 +210,9 @@ def upstream_image(
         SmokeError: Nothing here can answer.
     """
     own = upstream.cell_of(project.matrix, cell, cell.platform)
-    return None if own is None else built(project, own, shared, reporter).layout
+    if own is None:
+        return None
+    return built(project, own, shared, reporter, asked_by=cell).layout
 
 
 def _references(project: Project, cell: Cell, here: str) -> tuple[tuple[str, str], ...]:

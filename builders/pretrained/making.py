@@ -49,9 +49,9 @@ def make(name: str, model: Model, form: Format, files: Mapping[str, Path], targe
 
 def _make(name: str, model: Model, form: Format, files: Mapping[str, Path], target: Path) -> None:
     own = OWN_FILES.get(form)
-    if own in files or form in ("transformers", "remote-code"):
+    if own in files or form == "remote-code":
         _place(_of_format(form, files), files, target)
-    elif form == "sentence-transformers" and MODULES in files:
+    elif form == "transformers" or (form == "sentence-transformers" and MODULES in files):
         _refuse_remote_code(files)
         _place(_of_format(form, files), files, target)
     elif form == "sentence-transformers":

@@ -12,7 +12,7 @@ from docker import DockerClient
 from builders import vectors
 from builders.check import Check
 from builders.engine import containers
-from builders.engine.containers import Container, ReadOnlyMount
+from builders.engine.containers import Container, ReadOnlyMount, State
 from builders.errors import EngineError, SmokeError
 from builders.files import write_atomically
 from builders.smoke import cell as smoke_cell
@@ -22,6 +22,9 @@ from builders.smoke.subject import Subject
 from builders.smoke.suite import Records
 from builders.timing import Parts
 from builders.vectors import Vectors
+
+SETTLING_SECONDS = 1.0
+"""How long a busy engine may take to see that a container has ended."""
 
 LAST_LINES = 20
 """How many lines of a failed container's log its error shows."""
@@ -145,7 +148,7 @@ def _container(client: DockerClient, subject: Subject, run_id: str) -> Iterator[
             raise _failure(container, subject, error.problem) from error
         except EngineError as error:
             # No command can be run in a container that has ended: that it has is the finding.
-            if container.state().running:
+            if _settled(container).running:
                 raise
             raise _failure(container, subject, "") from error
         finally:
@@ -154,7 +157,7 @@ def _container(client: DockerClient, subject: Subject, run_id: str) -> Iterator[
 
 def _failure(container: Container, subject: Subject, problem: str) -> SmokeError:
     """Return what went wrong together with how the container is and what it wrote last."""
-    state = container.state()
+    state = _settled(container)
     ended = "" if state.running else f"the container ended with exit status {state.exit_code}"
     memory = "it ran out of memory" if state.out_of_memory else ""
     lines = container.logs(lines=LAST_LINES).splitlines() or ["(it wrote nothing)"]
@@ -168,6 +171,14 @@ def _failure(container: Container, subject: Subject, problem: str) -> SmokeError
         where=subject.cell.id,
         remedy=f"the whole log is in {Records(directory=subject.records).log}",
     )
+
+
+def _settled(container: Container) -> State:
+    """Return how the container is; one that is about to end is called running for a moment."""
+    deadline = time.monotonic() + SETTLING_SECONDS
+    while (state := container.state()).running and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return state
 
 
 def _wait_until_ready(container: Container, subject: Subject) -> None:

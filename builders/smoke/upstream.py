@@ -78,4 +78,7 @@ def _wait(container: Container, subject: Subject) -> str:
         if container.state().running:
             raise
         return "it has ended"
-    return waited.stderr.strip().rpartition("\n")[2] if waited.returncode != 0 else ""
+    if waited.returncode == 0:
+        return ""
+    # A command that says nothing was killed, together with its container.
+    return waited.stderr.strip().rpartition("\n")[2] or "it has ended"

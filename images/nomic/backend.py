@@ -87,8 +87,10 @@ class Backend:
         weights.prepare(settings)
         embedded: dict[type, Embed] = {}
         if "text" in recipe.inputs:
+            text = _encoder(model_dir, "text", recipe)
+            _check_positions(text.config, recipe)
             embedded[str] = _TextEncoder(
-                model=_encoder(model_dir, "text", recipe),
+                model=text,
                 tokenizer=tokens.tokenizer(model_dir),
                 max_tokens=recipe.max_tokens,
             )
@@ -205,7 +207,6 @@ def _encoder(model_dir: Path, part: str, recipe: Recipe) -> Any:
     weights.refuse_pickles(directory)
     encoder_class = vendored.model_class(directory / "config.json", model_dir, recipe)
     config = encoder_class.config_class.from_dict(_read_json(directory / "config.json"))
-    _check_positions(config, recipe)
     # What nomic-bert-2048's `from_pretrained` says: its checkpoints have no pooler.
     takes = inspect.signature(encoder_class).parameters
     options = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}

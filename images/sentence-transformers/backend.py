@@ -27,13 +27,13 @@ LIBRARY = "sentence_transformers."
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 """The parts of a model that are known, by the class name at the end of their type."""
 
-# The vectors are pooled from those of the tokens: what other uses put after these is not computed, be
-# it in the file (bge has a pooler; a pre-trained BERT its heads, and positions that are plain numbers)
-# or only in the class.
+# Vectors are pooled from the tokens': what other uses put after these means nothing to them, be it
+# in the class alone or also in the file (bge has a pooler, a pre-trained BERT its heads, an old
+# export the numbers of the positions).
 _POOLER = re.compile(r"pooler\..*")
 _UNUSED = re.compile(r"(pooler|cls|lm_head)\..*|(.*\.)?position_ids")
 
-# What nomic-bert-2048's own code reads in config.json, and the native class's names, which it reads.
+# What nomic-bert-2048's own code reads in config.json, and the names that the native class reads.
 _FOREIGN_NAMES = {
     "n_embd": "hidden_size",
     "n_head": "num_attention_heads",
@@ -42,6 +42,8 @@ _FOREIGN_NAMES = {
     "layer_norm_epsilon": "layer_norm_eps",
     "rotary_emb_base": "rope_theta",
 }
+# What it reads besides, and the native class does in one way only.
+_FOREIGN_VALUES = {"prenorm": False, "rotary_emb_fraction": 1.0, "rotary_scaling_factor": None}
 
 
 class Backend:
@@ -160,9 +162,8 @@ def modules(model_dir: Path, recipe: Recipe) -> list[tuple[str, str]]:
     if ("D" in order) != recipe.dense_layers:
         has, claims = ("has", "none") if "D" in order else ("has no", "some")
         raise ModelError(f"{path} {has} dense layers, the recipe of {recipe.name} claims {claims}")
-    after = zip(kinds, listed, strict=False)
-    found = [(kind, str(module["path"])) for kind, module in after if kind in ("Pooling", "Dense")]
-    return found or [("Pooling", "")]
+    after = [*zip(kinds, (str(module["path"]) for module in listed), strict=False)]
+    return [part for part in after if part[0] in ("Pooling", "Dense")] or [("Pooling", "")]
 
 
 def padded(encodings: Sequence[Encoding], *, padding: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -190,10 +191,16 @@ def foreign(written: Mapping[str, Any], read: Mapping[str, Any]) -> str:
         written: What config.json says.
         read: What the class took, by its own names.
     """
-    return "; ".join(
-        f"{name} is {written[name]}, and {own} is taken to be {read[own]}"
+    taken = {
+        name: (own, read[own])
         for name, own in _FOREIGN_NAMES.items()
-        if name in written and own in read and own not in written and written[name] != read[own]
+        if own in read and own not in written
+    }
+    taken |= {name: (name, value) for name, value in _FOREIGN_VALUES.items()}
+    return "; ".join(
+        f"{name} is {written[name]}, and {own} is taken to be {value}"
+        for name, (own, value) in taken.items()
+        if name in written and written[name] != value
     )
 
 
@@ -216,14 +223,10 @@ def _encoder(model_dir: Path) -> Any:
     config = AutoConfig.from_pretrained(model_dir, **own)
     read = {**(getattr(config, "rope_parameters", None) or {}), **config.to_dict()}
     if problem := foreign(written, read):
-        raise ModelError(f"{model_dir}/config.json is for other code: {problem}")
+        raise ModelError(f"{model_dir}/config.json says otherwise than its class reads: {problem}")
+    precisely: Mapping[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
     encoder, found = AutoModel.from_pretrained(
-        model_dir,
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=True,
-        output_loading_info=True,
-        **own,
+        model_dir, config=config, output_loading_info=True, **precisely, **own
     )
     weights.refuse_random(
         model_dir,
@@ -237,7 +240,9 @@ def _encoder(model_dir: Path) -> Any:
 
 def _check_encoder(config: Any, recipe: Recipe, *, words: int) -> None:
     """Refuse a recipe or tokenizer that would lead out of the encoder's tables."""
-    positions = getattr(config, "max_position_embeddings", recipe.max_tokens)
+    # nomic-bert-2048's own code has the first name. The native class has no table of positions.
+    names = ("n_positions", "max_position_embeddings")
+    positions = next((getattr(config, name) for name in names if hasattr(config, name)), 0)
     if recipe.max_tokens > positions:
         raise ModelError(
             f"the recipe of {recipe.name} takes {recipe.max_tokens} tokens; "

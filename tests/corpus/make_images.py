@@ -116,10 +116,11 @@ def png(
     )
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     parts = ((b"IHDR", header), *chunks, (b"IDAT", _stored(b"".join(rows))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a part of a PNG file."""
     return (
         struct.pack(">I", len(content))
         + kind

@@ -2,7 +2,7 @@
 
 `{}` behaves well. `health` and `embedding` replace answers; `loading` never gets ready, `silent`
 takes connections and says nothing, `embed` is "hang" or "die", `deaf` ignores SIGTERM, with
-`images` it embeds them.
+`images` it embeds them, and with `asks` it answers nothing without the API that it is told of.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -20,6 +21,9 @@ class Service(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if plan.get("silent"):
             time.sleep(600)
+        if plan.get("asks"):
+            with urllib.request.urlopen(os.environ["EMBEDDING_OPENAI_BASE_URL"]) as upstream:
+                upstream.read()
         self.answer({**plan["health"], "embedding_model_loaded": not plan.get("loading")})
 
     def do_POST(self) -> None:
@@ -64,4 +68,5 @@ def end(*_: object) -> None:
 signal.signal(signal.SIGTERM, end)
 sys.stderr.write("the service has started\n")
 sys.stderr.flush()
-HTTPServer(("127.0.0.1", 8080), Service).serve_forever()
+port = int(os.environ.get("EMBEDDING_SERVER_PORT", "8080"))
+HTTPServer(("127.0.0.1", port), Service).serve_forever()

@@ -324,6 +324,7 @@ def outdated(private: Engine, tmp_path: Path) -> Checkout:
     """
     environment = checkouts.environment_of(private)
     checkout = checkouts.copy(tmp_path / "copy", cache_directory(), environment)
+    checkouts.reduce(checkout.root)
     change(
         debian_lock.lock_path(checkout.root / "images/base", PLATFORM),
         {TZDATA.path: OLD_PATH, TZDATA.version: "2020a-0", TZDATA.sha256: "0" * 64},

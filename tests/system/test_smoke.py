@@ -129,10 +129,16 @@ class Bench:
             precision="float32",
             wheels=(SmokeWheel(name="small", version="1.0", modules=("small",)),),
             libraries=(f"/usr/lib/{machine}-linux-gnu/libz.so.1",),
-            seconds=5,
+            seconds=30,
         )
 
-    def prove(self, digest: str, records: Path, cell: SmokeCell | None = None) -> Proof:
+    def prove(
+        self,
+        digest: str,
+        records: Path,
+        cell: SmokeCell | None = None,
+        upstream: str | None = None,
+    ) -> Proof:
         subject = Subject(
             digest=digest,
             cell=cell or self.cell(),
@@ -142,6 +148,7 @@ class Bench:
             shell=self.shell,
             records=records,
             patience=Patience(ready=5, suite=60, vectors=5, stop=2, batch_size=2),
+            upstream=upstream,
         )
         return smoke.prove(
             self.client,
@@ -238,8 +245,9 @@ def test_container_that_never_becomes_ready(bench: Bench, tmp_path: Path) -> Non
 
 def test_container_that_hangs(bench: Bench, tmp_path: Path) -> None:
     """It takes the connection and says nothing: as after a crash under emulation."""
+    cell = bench.cell().model_copy(update={"seconds": 5})
     with pytest.raises(SmokeError, match="no end after 10 s") as caught:
-        bench.prove(bench.service(silent=True), tmp_path)
+        bench.prove(bench.service(silent=True), tmp_path, cell)
     assert "  | the service has started" in str(caught.value)
     assert bench.remaining() == []
 
@@ -308,6 +316,43 @@ def test_wrong_images(
 ) -> None:
     cell = bench.cell().model_copy(update={"inputs": takes})
     assert failed(judged(bench, bench.service(**service), tmp_path, cell)) == found
+
+
+def test_texts_that_are_to_be_refused(bench: Bench, tmp_path: Path) -> None:
+    cell = bench.cell().model_copy(update={"refused": {"hard": "a [CLS] b"}})
+    checks = judged(bench, bench.service(), tmp_path, cell)
+    assert failed(checks) == {"refused-texts"}
+    assert "embedded, or failed otherwise: hard" in details(checks, "refused-texts")
+
+
+def test_a_service_that_asks_an_api(bench: Bench, tmp_path: Path) -> None:
+    asking = bench.service(asks=True)
+    proof = bench.prove(asking, tmp_path, upstream=bench.service())
+    assert failed(proof.checks) == set()
+    assert "the service has started" in Records(directory=tmp_path).upstream_log.read_text()
+    assert bench.remaining() == []
+
+
+def test_a_service_whose_api_is_missing(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(SmokeError, match="did not become ready"):
+        bench.prove(bench.service(asks=True), tmp_path)
+    assert bench.remaining() == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [({"loading": True}, "not ready after 5 s"), (None, "it has ended")],
+)
+def test_an_api_that_never_answers(
+    bench: Bench, tmp_path: Path, plan: dict[str, Any] | None, said: str
+) -> None:
+    gone = ["/usr/bin/python3", "-c", "import sys; sys.exit('no model')"]
+    upstream = bench.image(gone) if plan is None else bench.service(**plan)
+    message = f"the container that is to answer as the API did not become ready: .*{said}"
+    with pytest.raises(SmokeError, match=message) as caught:
+        bench.prove(bench.service(asks=True), tmp_path, upstream=upstream)
+    assert str(Records(directory=tmp_path).upstream_log) in str(caught.value)
+    assert bench.remaining() == []
 
 
 def test_wrong_health(bench: Bench, tmp_path: Path) -> None:

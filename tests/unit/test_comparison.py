@@ -24,8 +24,8 @@ ASKED = (*CORPUS.ids, *(text.id for text in known_answers.texts(MODEL)))
 KNOWN = f"{known_answers.PREFIX}definition"
 
 
-def cell(backend: str = "onnxruntime") -> Cell:
-    return plan.cell(CHECKOUT.matrix, backend, "fixture-768", "linux/amd64")
+def cell(backend: str = "onnxruntime", model: str = "fixture-768") -> Cell:
+    return plan.cell(CHECKOUT.matrix, backend, model, "linux/amd64")
 
 
 def right() -> NDArray[np.float64]:
@@ -111,6 +111,21 @@ def test_vectors_that_are_another_backends_fail() -> None:
     rows[ASKED.index("url"), 0] += 5e-5
     expected = {"cross-backend:onnxruntime:max-abs-difference"}
     assert failed(compared(RIGHT, other=rows)) == expected
+
+
+def test_an_apis_reference_is_made_with_other_libraries_and_held_to_the_same_gates() -> None:
+    def judged(asked: Cell, alone: NDArray[np.float64]) -> dict[str, Check]:
+        reference = dataclasses.replace(served(RIGHT), libraries={"onnxruntime": "1"})
+        proof = Proof(checks=(), alone=served(alone), batched=served(alone), seconds={})
+        found = comparison.checks(CHECKOUT, asked, proof, reference=reference, other=None)
+        return {check.name: check for check in found}
+
+    api = cell("openai", "fixture-768-api")
+    assert failed(judged(cell(), RIGHT)) == {"parity:libraries"}
+    assert failed(judged(api, RIGHT)) == set()
+    moved = RIGHT.copy()
+    moved[ASKED.index("url"), 0] += 5e-5
+    assert failed(judged(api, moved)) == {"parity:max-abs-difference"}
 
 
 def test_a_space_without_exact_answers_is_not_judged_by_any(

@@ -10,6 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from builders.corpus import read
+from builders.errors import ReferenceVectorsError
 from builders.fixture.tokenizer import tokenizer_json
 from builders.fixture.vocabulary import NATURAL
 
@@ -131,3 +132,17 @@ def test_near_duplicates_differ_in_one_word() -> None:
 
 def test_one_word_is_longer_than_wordpiece_takes() -> None:
     assert max(map(len, TEXTS["long-word"].split())) > 100
+
+
+def test_texts_may_be_left_out_or_chosen() -> None:
+    found = read(PATH)
+    rest, chosen = found.without(["empty", "url"]), found.only(["url", "empty"])
+    assert set(chosen.ids) == {"empty", "url"}
+    assert set(rest.ids) == set(found.ids) - {"empty", "url"}
+
+
+def test_a_text_that_there_is_not_cannot_be_chosen() -> None:
+    found = read(PATH)
+    with pytest.raises(ReferenceVectorsError, match="the corpus has no url2") as caught:
+        found.only(["url", "url2"])
+    assert "refused_texts" in caught.value.remedy

@@ -7,14 +7,19 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from builders import fixture
 from builders.fixture import safetensors
 from embedding_service import vendored
+from tests.exact import nomic, pixels
 from tests.exact.encoder import read_safetensors
+from tests.exact.parts import Vector
 
 PARTS = ("text", "vision")
+GATE = 1e-4
+"""The gate for float32 (matrix.yaml, `distance`)."""
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +76,35 @@ def test_the_configuration_has_the_sizes_of_the_tensors(directory: Path, part: s
     else:
         patches = (config["img_size"] // config["patch_size"]) ** 2
         assert tensors["pos_embed"].shape == (1, 1 + patches, width)
+
+
+def test_each_mistake_with_an_image_moves_its_vector_far_beyond_the_gate(directory: Path) -> None:
+    content = (Path(__file__).parents[1] / "corpus" / "images" / "gradient.png").read_bytes()
+    image = pixels.pixels(content, directory)
+    encoder = nomic._read(directory / "vision")
+    config = json.loads((directory / "preprocessor_config.json").read_bytes())
+    shares = np.moveaxis(image, 0, -1) * config["image_std"] + config["image_mean"]
+
+    def first(altered: Vector) -> Vector:
+        state: Vector = nomic._image(*encoder, altered)[0]
+        return state
+
+    right = unit(first(image))
+    mistakes = {
+        "the mean of the states": nomic._image(*encoder, image).mean(axis=0),
+        "blue first": first(image[::-1]),
+        "mirrored": first(image[:, :, ::-1]),
+        "columns for rows": first(image.transpose(0, 2, 1)),
+        "colours as shares": first(np.moveaxis(shares, -1, 0)),
+    }
+    near = {
+        name: distance
+        for name, vector in mistakes.items()
+        if (distance := float(np.linalg.norm(unit(vector) - right))) < 100 * GATE
+    }
+    assert near == {}
+
+
+def unit(vector: Vector) -> Vector:
+    scaled: Vector = vector / np.linalg.norm(vector)
+    return scaled

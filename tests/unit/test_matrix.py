@@ -292,6 +292,12 @@ def test_gates_of_a_backend_are_for_models_there_are(tmp_path: Path) -> None:
     assert "cross_backend.fixture-786: 'fixture-786' is not among models" in str(error)
 
 
+def test_what_a_backend_is_not_for_is_a_model(tmp_path: Path) -> None:
+    not_for = "not_for: {fixture-786: why}"
+    error = refused(tmp_path, "budget_mb: 80\n", f"budget_mb: 80\n    {not_for}\n")
+    assert "not_for.fixture-786: 'fixture-786' is not among models" in str(error)
+
+
 def test_a_refusal_is_expected_on_a_platform_of_the_backend(tmp_path: Path) -> None:
     listed = "platforms: [linux/amd64]\n    refused: [linux/arm64]"
     error = refused(tmp_path, "platforms: [linux/amd64, linux/arm64]", listed)

@@ -104,6 +104,17 @@ def test_no_common_format_is_a_reason(matrix: Matrix) -> None:
     assert (found.format, found.runner) == (None, None)
 
 
+def test_a_model_that_a_backend_is_not_for_stays_with_the_reason(matrix: Matrix) -> None:
+    reason = {"not_for": {"fixture-768": "it knows better"}}
+    backend = matrix.backends["onnxruntime"].model_copy(update=reason)
+    changed = matrix.model_copy(update={"backends": {"onnxruntime": backend}})
+    planned = plan(changed, Selection(all=True), "linux/amd64")
+    found = cell(planned, "fixture-768-linux-amd64")
+    assert found.left_out == "onnxruntime is not for fixture-768: it knows better"
+    assert found.runner is None
+    assert cell(planned, "fixture-bert-384-linux-amd64").left_out is None
+
+
 @pytest.mark.parametrize("precision", ["float16", "q8_0"])
 def test_onnxruntime_has_no_cell_of_a_precision_that_is_only_had_as_gguf(
     matrix: Matrix, precision: str

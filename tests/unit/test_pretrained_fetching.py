@@ -315,10 +315,22 @@ def test_another_architecture_is_not_converted(tmp_path: Path) -> None:
         fetched(tmp_path, entry(BERT, place))
 
 
-def test_a_directory_that_wants_remote_code_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["sentence-transformers", "transformers"])
+def test_a_directory_that_wants_remote_code_is_refused(form: Format, tmp_path: Path) -> None:
     place = other_architecture(tmp_path / "model", auto_map={"AutoModel": "modeling.Model"})
     with pytest.raises(ModelError, match="wants to run Python code of its own"):
-        fetched(tmp_path, entry(BERT, place, formats=("sentence-transformers",)))
+        fetched(tmp_path, entry(BERT, place, formats=(form,)))
+    # Another format runs no code of the model, or (vendored, and pinned) is there to run it.
+    assert fetched(tmp_path, entry(BERT, place, formats=("remote-code",))).written
+
+
+def test_modules_that_are_listed_go_in_as_they_are(bert: Path, tmp_path: Path) -> None:
+    modules = (bert / "modules.json").read_bytes()
+    pin = {"sha256": hashlib.sha256(modules).hexdigest()}
+    files = {**pinned(bert), "modules.json": pin}
+    tried = entry(BERT, bert, formats=("sentence-transformers",), files=files)
+
+    assert set(fetched(tmp_path, tried).lock.formats["sentence-transformers"]) == set(files)
 
 
 def test_a_pickle_is_no_file_of_an_entry(bert: Path) -> None:

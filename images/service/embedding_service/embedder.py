@@ -109,22 +109,19 @@ class Embedder:
         self._queue.put(work)
         return work.vector
 
-    def stop(self, *, timeout: float) -> bool:
+    def stop(self, *, timeout: float) -> None:
         """Embed what is queued, free the model, end the thread.
+
+        It may be in a library's own code, where only the end of the process stops it.
 
         Args:
             timeout: Seconds to wait for that; a model that is still loading is not waited for.
-
-        Returns:
-            Whether the thread has ended. If not, it may be in a library's own code, where only the
-            end of the process stops it.
         """
         if self._thread is None:
-            return True
+            return
         self._queue.put(None)
         if self.is_ready or self.failure:
             self._thread.join(timeout)
-        return not self._thread.is_alive()
 
     def _run(self, on_failure: Callable[[], None]) -> None:
         begun = time.monotonic()

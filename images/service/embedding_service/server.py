@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -56,14 +55,10 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         signal.signal(number, server.handle_exit)
     embedder.start(on_failure=server.leave)
     server.run(sockets=[listener])
-    ended = embedder.stop(timeout=1)
+    embedder.stop(timeout=1)
     if embedder.failure:
         raise embedder.failure
     logger.info("stopped")
-    if not ended:
-        # Loading, or computing past the grace: a library's threads must not meet the
-        # interpreter's (and its own) destructors.
-        os._exit(0)
 
 
 class _Server(uvicorn.Server):

@@ -35,11 +35,19 @@ class Service:
     port: int
     log: Path
 
-    def ask(self, method: str, path: str, body: object = None) -> Answer:
-        """Send a body (JSON unless it is bytes) and return the answer."""
-        raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        content_type: str = "application/json",
+    ) -> Answer:
+        """Send a body (JSON unless it is bytes, or pieces of them) and return the answer."""
+        is_raw = isinstance(body, bytes | Iterator | None)
+        raw: Any = body if is_raw else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIME_LIMIT)
-        connection.request(method, path, raw, {"Content-Type": "application/json"} if raw else {})
+        connection.request(method, path, raw, {} if raw is None else {"Content-Type": content_type})
         response = connection.getresponse()
         content = json.loads(response.read())
         connection.close()

@@ -57,6 +57,7 @@ def test_health_says_what_is_served(service: Service) -> None:
         "embedding_model_loaded": True,
         "model": "tiny",
         "dimension": 6,
+        "inputs": ["text"],
         "vector_space": SPACE,
         "precision": "float32",
         "backend": "onnxruntime",
@@ -91,7 +92,7 @@ def test_a_text_beyond_the_limit_is_refused_with_both_figures(service: Service) 
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({}, 422, "body.text: Field required"),
+        ({}, 422, "body: give either text or image"),
         ({"text": 1}, 422, "body.text: Input should be a valid string"),
         ({"text": None}, 422, "body.text: Input should be a valid string"),
         ({"text": ["a"]}, 422, "body.text: Input should be a valid string"),

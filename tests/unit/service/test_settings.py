@@ -14,6 +14,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert settings.host == "127.0.0.1"
     assert settings.port == 8080
     assert settings.model_dir == Path("/opt/equivec/model")
+    assert settings.max_image_bytes == 10_000_000
     assert 1 <= settings.threads <= (os.cpu_count() or 1)
 
 
@@ -29,21 +30,31 @@ def test_the_environment_decides() -> None:
             "EMBEDDING_SERVER_HOST": "0.0.0.0",  # noqa: S104
             "EMBEDDING_SERVER_PORT": "9000",
             "EMBEDDING_MODEL_DIR": "/models/a",
+            "EMBEDDING_MAX_IMAGE_BYTES": "1000000000",
             "EMBEDDING_THREADS": "3",
         }
     ) == Settings(
         host="0.0.0.0",  # noqa: S104
         port=9000,
         model_dir=Path("/models/a"),
+        max_image_bytes=10**9,
         threads=3,
     )
 
 
-@pytest.mark.parametrize("name", ["EMBEDDING_SERVER_PORT", "EMBEDDING_THREADS"])
-@pytest.mark.parametrize("value", ["0", "-1", "65536", "http", "1.5", " 80", "٣"])
+@pytest.mark.parametrize(
+    "name", ["EMBEDDING_SERVER_PORT", "EMBEDDING_THREADS", "EMBEDDING_MAX_IMAGE_BYTES"]
+)
+@pytest.mark.parametrize("value", ["0", "-1", "1000000001", "http", "1.5", " 80", "٣"])
 def test_a_bad_number_is_refused_by_its_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is '{value}'"):
         Settings.from_environment({name: value})
+
+
+def test_a_port_beyond_the_last_is_refused() -> None:
+    assert Settings.from_environment({"EMBEDDING_SERVER_PORT": "65535"}).port == 65535
+    with pytest.raises(SettingsError, match="must be a whole number from 1 to 65535"):
+        Settings.from_environment({"EMBEDDING_SERVER_PORT": "65536"})
 
 
 QUOTAS = pytest.mark.parametrize(

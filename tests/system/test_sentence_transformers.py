@@ -1,0 +1,255 @@
+"""The sentence-transformers backend with torch: what it makes of models, and which it refuses.
+
+Importing takes far longer than loading a fixture: the cases are made first, and one process loads
+them all, each by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from builders import fixture, host, inputs, project, report, stages
+from builders.fixture import safetensors
+from builders.fixture.weights import numbers
+from builders.inputs import Needs
+from builders.wheelhouse.gather import Toolchain
+from tests.unit.service.tiny_model import write_recipe
+
+BACKEND = Path(__file__).parents[2] / "images" / "sentence-transformers"
+FIXTURE = fixture.fixture("fixture-bert-384")
+SECONDS = 600
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import backend
+from embedding_service import contract, recipe
+from embedding_service.errors import InputError, ModelError
+from embedding_service.settings import Settings
+settings = Settings.from_environment({"EMBEDDING_THREADS": "1"})
+answers = {}
+for directory in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        model = contract.load(directory, recipe.read(directory), backend.Backend, settings)
+        vectors = model.embed(["the quick fox", "of"])
+        answer = {"vectors": vectors.tolist(), "alone": model.embed(["of"]).tolist()}
+        try:
+            model.embed(["fine", "of " * 600])
+        except InputError as error:
+            answer["too long"] = [type(error).__name__, error.index]
+        model.close()
+    except ModelError as error:
+        answer = {"refused": str(error)}
+    answers[directory.name] = answer
+Path(sys.argv[2]).write_text(json.dumps(answers))
+"""
+
+Spoil = Callable[[Path], object]
+Tensors = dict[str, NDArray[np.float32]]
+Recipe = Mapping[str, Any]
+
+
+def tensors(change: Callable[[Tensors], object]) -> Spoil:
+    """Return what changes a model's tensors."""
+
+    def spoil(model: Path) -> None:
+        content = dict(numbers(FIXTURE.name, FIXTURE.tensors))
+        change(content)
+        path = model / "model.safetensors"
+        path.unlink()  # the same file is in every directory
+        path.write_bytes(b"".join(safetensors.chunks(content)))
+
+    return spoil
+
+
+def keys(file: str, **changes: Any) -> Spoil:
+    """Return what changes the keys of a JSON file; None takes one out."""
+
+    def spoil(model: Path) -> None:
+        document = {**json.loads((model / file).read_text()), **changes}
+        (model / file).unlink()
+        kept = {key: value for key, value in document.items() if value is not None}
+        (model / file).write_text(json.dumps(kept))
+
+    return spoil
+
+
+def pickle(model: Path) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+
+
+def more_tokens(model: Path) -> None:
+    """Let the tokenizer know a token that the model has no row for."""
+    path = str(model / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.add_tokens(["xyzzy"])
+    Path(path).unlink()
+    tokenizer.save(path)
+
+
+def renamed(content: Tensors) -> None:
+    """Give the tensors the names of a pre-trained BERT, its heads and an old export's positions."""
+    for name in list(content):
+        content[f"bert.{name}"] = content.pop(name)
+    content["cls.predictions.bias"] = np.zeros(4, dtype=np.float32)
+    content["bert.embeddings.position_ids"] = np.arange(512, dtype=np.float32)
+
+
+WEIGHT = "encoder.layer.1.output.dense.weight"
+POOLER = "pooler.dense.bias"
+
+SOUND: Mapping[str, Spoil] = {
+    "as-it-is": lambda _: None,
+    "of-a-pre-trained-bert": tensors(renamed),
+    "without-a-pooler": tensors(
+        lambda content: [content.pop(name) for name in list(content) if name.startswith("pooler")]
+    ),
+    "without-modules": lambda model: (model / "modules.json").unlink(),
+}
+"""Directories that give the same vectors."""
+
+BAD: Mapping[str, tuple[Spoil, Recipe, str]] = {
+    "pickle": (pickle, {}, "holds pytorch_model.bin: pickles, which run code"),
+    "missing-tensor": (tensors(lambda content: content.pop(WEIGHT)), {}, f"missing: {WEIGHT}"),
+    "unexpected-tensor": (
+        tensors(lambda content: content.update({"encoder.layer.2.x": content[WEIGHT]})),
+        {},
+        "unexpected: encoder.layer.2.x",
+    ),
+    "tensor-of-another-shape": (
+        tensors(lambda content: content.update({WEIGHT: content[WEIGHT][:, :-1].copy()})),
+        {},
+        "cannot load",
+    ),
+    "remote-code": (
+        keys("config.json", model_type="made_up", auto_map={"AutoModel": "code.Model"}),
+        {},
+        "wants code of its own, which is never run, and is of the type made_up",
+    ),
+    "unknown-type": (keys("config.json", model_type="made_up"), {}, "is of the type made_up"),
+    "names-of-other-code": (
+        keys(
+            "config.json",
+            auto_map={"AutoModel": "code.Model"},
+            layer_norm_epsilon=1e-5,
+            layer_norm_eps=None,
+        ),
+        {},
+        "config.json says otherwise than its class reads",
+    ),
+    "other-dimension": (lambda _: None, {"dimension": 768}, "have 384 dimensions; the recipe"),
+    "other-pooling": (lambda _: None, {"pooling": "mean"}, "pools by cls, the recipe of tiny by"),
+    "too-few-positions": (lambda _: None, {"max_tokens": 513}, "has positions for 512"),
+    "too-few-rows": (keys("config.json", vocab_size=100), {}, "cannot load"),
+    "too-many-tokens": (more_tokens, {}, "its config.json has rows for"),
+    "prompt-left-out": (
+        keys("1_Pooling/config.json", include_prompt=False),
+        {},
+        "leaves the prompt",
+    ),
+}
+"""Directories that are refused: what is wrong, what their recipe says, and what is said of it."""
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """The interpreter of the host's environment with the backend's wheels."""
+    checkout = project.load()
+    needs = Needs(
+        roots=(),
+        wheels=((BACKEND.name, host.current()),),
+        build_platform=host.build_platform(),
+    )
+    locks = inputs.fetch(checkout, needs, progress=lambda *_: None)
+    with report.reporter([]) as reporter:
+        toolchain = Toolchain(
+            lock=locks.toolchain, engine=lambda: stages.find_engine(checkout, reporter)
+        )
+        return stages.host_python(checkout, BACKEND.name, toolchain, reporter)
+
+
+@pytest.fixture(scope="module")
+def answers(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the backend makes of each directory."""
+    folder = tmp_path_factory.mktemp("sentence-transformers")
+    fixture.write(FIXTURE.name, "sentence-transformers", folder / "written")
+    cases: dict[str, tuple[Spoil, Recipe]] = {
+        **{name: (spoil, {}) for name, spoil in SOUND.items()},
+        **{name: (spoil, recipe) for name, (spoil, recipe, _) in BAD.items()},
+        "not-normalised": (SOUND["without-modules"], {"normalize": False}),
+    }
+    for name, (spoil, recipe) in cases.items():
+        model = folder / "models" / name
+        shutil.copytree(folder / "written", model, copy_function=os.link)
+        spoil(model)
+        own = {"dimension": 384, "max_tokens": 512, "pooling": "cls", "format": BACKEND.name}
+        write_recipe(model, **{**own, **recipe})
+    environment = {
+        "PYTHONPATH": f"{BACKEND.parent / 'service'}:{BACKEND}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder),
+    }
+    ended = subprocess.run(
+        [python, "-c", PROGRAM, folder / "models", folder / "answers.json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert not (folder / "home").exists(), "it wrote into the home directory"
+    found: dict[str, Any] = json.loads((folder / "answers.json").read_text())
+    assert found.keys() == cases.keys()
+    return found
+
+
+def vectors(answer: dict[str, Any], key: str = "vectors") -> NDArray[np.float64]:
+    assert key in answer, answer
+    return np.asarray(answer[key])
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_the_vectors_do_not_depend_on_changes_nothing(
+    name: str, answers: dict[str, Any]
+) -> None:
+    found = vectors(answers[name])
+    assert found.shape == (2, 384)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(found, vectors(answers["as-it-is"]), atol=1e-7)
+
+
+def test_a_vector_does_not_depend_on_its_batch(answers: dict[str, Any]) -> None:
+    answer = answers["as-it-is"]
+    np.testing.assert_allclose(vectors(answer, "alone")[0], vectors(answer)[1], atol=1e-6)
+
+
+def test_a_text_that_is_too_long_is_refused_and_not_cut(answers: dict[str, Any]) -> None:
+    assert answers["as-it-is"]["too long"] == ["TooLongError", 1]
+
+
+def test_the_recipe_decides_whether_vectors_are_normalised(answers: dict[str, Any]) -> None:
+    found = vectors(answers["not-normalised"])
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    assert (lengths > 2).all()
+    np.testing.assert_allclose(found / lengths, vectors(answers["as-it-is"]), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_model_that_is_not_what_it_should_be_is_refused(
+    name: str, answers: dict[str, Any]
+) -> None:
+    assert BAD[name][2] in answers[name].get("refused", answers[name])
