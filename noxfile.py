@@ -122,6 +122,12 @@ def engine(session: nox.Session) -> None:
     orchestrate(session, "engine")
 
 
+@session(name="clean")
+def clean(session: nox.Session) -> None:
+    """Bound what the cache holds, and tell what that freed."""
+    orchestrate(session, "clean")
+
+
 @session(name="bench")
 def bench(session: nox.Session) -> None:
     """Measure and write docs/benchmarks.md."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Any
 
 from builders import host, model, verdict
 from builders.errors import EquivecError
 from builders.files import sha256_of
-from builders.formats import layout
 from builders.lock import debian as debian_lock
 from builders.project import Project
 from builders.rootfs.kept import TOOLCHAIN
@@ -120,10 +119,11 @@ def needed(project: Project, digests: Collection[str]) -> Needed:
     }
 
 
-def images(project: Project) -> frozenset[str]:
-    """Return the manifest digests of the images that the cache keeps."""
-    kept = (project.store.cache / "derived" / "images").glob("[!.]*")
-    return frozenset(found for path in kept if (found := _manifest(path)) is not None)
+def images(cache: Path, gone: Collection[Path]) -> frozenset[str]:
+    """Return the manifest digests of the images that a cache keeps, without those that go."""
+    there = (cache / "derived" / "images").glob("[!.]*")
+    kept = (path for path in there if path not in gone)
+    return frozenset(found.manifest for path in kept if (found := _image(path)) is not None)
 
 
 def freed(paths: Iterable[Path]) -> int:
@@ -175,20 +175,31 @@ def _verdict(path: Path) -> verdict.Verdict | None:
 
 def _images(folder: Path, judged: Collection[str]) -> frozenset[str]:
     """Return the kept images that verdicts are about, and those that they are based on."""
-    manifests = {path.name: _manifest(path) for path in folder.glob("[!.]*")}
-    bases = set()
-    for name, manifest in manifests.items():
-        if manifest in judged:
-            bases.add(layout.read(folder / name).labels.get(BASE_LABEL))
-    return frozenset(
-        name for name, manifest in manifests.items() if manifest in judged or manifest in bases
-    )
+    found = {path.name: image for path in folder.glob("[!.]*") if (image := _image(path))}
+    bases = {image.base for image in found.values() if image.manifest in judged}
+    return frozenset(name for name, image in found.items() if image.manifest in {*judged, *bases})
 
 
-def _manifest(directory: Path) -> str | None:
+@dataclass(frozen=True, kw_only=True)
+class _Image:
+    """The manifest digest of a kept image, and of the one that it is based on, if any."""
+
+    manifest: str
+    base: str | None
+
+
+def _image(directory: Path) -> _Image | None:
+    """Read which image a layout holds, and not whether it is sound."""
+
+    def blob(descriptor: Any) -> Any:
+        name = descriptor["digest"].removeprefix("sha256:")
+        return json.loads((directory / "blobs" / "sha256" / name).read_bytes())
+
     try:
-        return layout.read(directory).manifest_digest
-    except EquivecError:
+        (descriptor,) = json.loads((directory / "index.json").read_bytes())["manifests"]
+        labels = blob(blob(descriptor)["config"])["config"].get("Labels") or {}
+        return _Image(manifest=descriptor["digest"], base=labels.get(BASE_LABEL))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "rebuild": "build the selected cells from nothing, elsewhere, and compare bit for bit",
     "serve": "run the embedding service on this host, as the images run it",
     "engine": "show, start or stop the Docker engine that builds use",
+    "clean": "bound what the cache holds, and tell what that freed",
     "bench": "measure, and write docs/benchmarks.md",
 }
 

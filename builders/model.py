@@ -113,6 +113,16 @@ def directory(project: Project, name: str, form: Format | None) -> ModelDirector
     )
 
 
+def recipe_digest(project: Project, name: str, form: Format) -> str:
+    """Return what a model's directory is kept under: the sha256 of its recipe.
+
+    Raises:
+        LockError: The lock is missing, malformed or lacks the format.
+    """
+    recipe = _recipe(project.matrix.models[name], name, form, read_lock(project.root, name))
+    return hashlib.sha256(recipe.to_json().encode()).hexdigest()
+
+
 def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
     """Make a model in every format of its precision, and return what it consists of.
 

@@ -3,7 +3,7 @@
 - `<cache>/store/<two digits>/<sha256>`: read-only files: Debian packages, wheels, model files
 - `<cache>/partial/<sha256>`: downloads that are under way or were broken off
 - `<cache>/derived/<kind>/<digest>/`: directories made from inputs, complete or absent
-- `<cache>/locks/<name>`: empty files that processes lock
+- `<cache>/locks/<name>`: empty files that processes lock; `use`: all that use the cache share it
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import shutil
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -63,6 +64,9 @@ class Store:
         with usable(cache):
             for name in ("store", "partial", "derived", "locks"):
                 (cache / name).mkdir(parents=True, exist_ok=True)
+            self._use = os.open(cache / "locks" / "use", os.O_RDWR | os.O_CREAT, 0o666)
+            fcntl.flock(self._use, fcntl.LOCK_SH)
+        weakref.finalize(self, os.close, self._use)
 
     def path(self, sha256: str) -> Path:
         """Return where a file is, or would be."""
@@ -139,6 +143,7 @@ class Store:
         folder = self.cache / "derived" / kind
         path = folder / digest
         if path.is_dir():
+            os.utime(path)  # by its time, `clean` knows what was used last
             return path
         with self.exclusive(f"{kind}-{digest}"):
             if not path.is_dir():
@@ -180,6 +185,27 @@ class Store:
                 # A blocking call could not be interrupted in a thread.
                 time.sleep(_POLL_SECONDS)
             yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep everybody else from the cache: whoever opens it meanwhile waits.
+
+        Raises:
+            StoreError: Somebody uses it.
+        """
+        try:
+            fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            fcntl.flock(self._use, fcntl.LOCK_SH)  # what failed has given the old lock away
+            raise StoreError(
+                "the cache is in use by another command",
+                where=str(self.cache),
+                remedy="wait until it has ended, or stop it (`nox -s serve`, a build, a test)",
+            ) from error
+        try:
+            yield
+        finally:
+            fcntl.flock(self._use, fcntl.LOCK_SH)
 
     def sweep(self) -> None:
         """Delete the directories that killed runs left half made; those of living ones stay."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from builders import host, model, outcome, pipeline, project, report, selection
+from builders import disk, host, model, outcome, pipeline, project, report, selection
 from builders import plan as plans
 from builders.commands.arguments import add_jobs
 from builders.errors import CellsFailedError
@@ -39,8 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     )
     cells = plans.runnable(planned)
     options = Options(jobs=arguments.jobs, rebuild=arguments.fresh, reprove=arguments.fresh)
-    with report.reporter([cell.id for cell in cells]) as reporter:
+    with (
+        disk.watched(checkout.store.cache) as usage,
+        report.reporter([cell.id for cell in cells]) as reporter,
+    ):
         finished = pipeline.run(checkout, cells, options, reporter)
         finished = pipeline.publish(checkout, finished, reporter)
-        reporter.finish(outcome.rows(planned, finished.outcomes))
+        usage.look()
+        reporter.finish(outcome.rows(planned, finished.outcomes), str(usage))
     return CellsFailedError.exit_code if finished.failed else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection, Iterable
 
 from docker import DockerClient
 from docker.errors import ImageNotFound
@@ -11,6 +12,9 @@ from builders.engine.connection import engine_errors
 from builders.errors import EngineError
 from builders.formats.layout import Layout
 from builders.formats.layout_stream import stream
+
+OURS = "io.equivec.backend"
+"""The label that tells Equivec's images from others."""
 
 UNTESTED = "equivec/untested"
 """What an image is called from when it is loaded until it has passed."""
@@ -65,6 +69,31 @@ def discard(client: DockerClient, digest: str) -> None:
     name = _untested(digest)
     with engine_errors(f"remove {name}"), contextlib.suppress(ImageNotFound):
         client.api.remove_image(name)
+
+
+def superfluous(client: DockerClient, kept: Collection[str]) -> tuple[str, ...]:
+    """Return the names of Equivec's images in the engine whose digests are not to be kept."""
+    with engine_errors("list images"):
+        ours = [
+            *client.images.list(filters={"label": OURS}),
+            *client.images.list(filters={"reference": UNTESTED}),
+        ]
+    found = (name for image in ours if image.id not in kept for name in image.tags)
+    return tuple(dict.fromkeys(found))
+
+
+def remove(client: DockerClient, names: Iterable[str]) -> None:
+    """Take names of images away: with its last name, the engine deletes an image."""
+    for name in names:
+        with engine_errors(f"remove {name}"), contextlib.suppress(ImageNotFound):
+            client.api.remove_image(name)
+
+
+def shrink_build_cache(client: DockerClient, most: int) -> int:
+    """Let the engine's build cache shrink to a number of bytes; return how many it gave free."""
+    with engine_errors("shrink the build cache"):
+        answer = client.api.prune_builds(keep_storage=most, all=True)
+    return int(answer["SpaceReclaimed"])
 
 
 def _untested(digest: str) -> str:

@@ -52,8 +52,8 @@ class Reporter(Protocol):
     def failed(self, cell: str, error: Exception) -> None:
         """Say that a cell failed: all of the error, at once."""
 
-    def finish(self, rows: Sequence[Row]) -> None:
-        """Show what became of every cell; on GitHub, on the job's summary page too."""
+    def finish(self, rows: Sequence[Row], footer: str = "") -> None:
+        """Show what became of every cell, and a last line; on GitHub, also in the job's summary."""
 
 
 def reporter(

@@ -92,13 +92,16 @@ class LineReporter:
             with self._guard:
                 self._console.print(github.error(cell, terminal.clean(str(error))), soft_wrap=True)
 
-    def finish(self, rows: Sequence[Row]) -> None:
-        """Print the table; on GitHub, add it to the job's summary page."""
+    def finish(self, rows: Sequence[Row], footer: str = "") -> None:
+        """Print the table and a last line; on GitHub, add them to the job's summary page."""
         self._fold()
         elapsed = terminal.duration(self._clock() - self._started)
         with self._guard:
             self._console.print(summary.report(rows, self._console, elapsed))
-        github.add_summary(self._environment, summary.markdown(rows, elapsed))
+            if footer:
+                self._console.print(footer, soft_wrap=True)
+        page = summary.markdown(rows, elapsed) + (f"\n{footer}\n" if footer else "")
+        github.add_summary(self._environment, page)
 
     def _fold(self) -> None:
         with self._guard:

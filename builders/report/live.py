@@ -100,10 +100,12 @@ class LiveReporter:
         stage = terminal.in_stage(activity.stage if activity else "")
         self._end(cell, self._marks.failed, f"failed{stage}\n{error}", "bold red")
 
-    def finish(self, rows: Sequence[Row]) -> None:
-        """Print the table."""
+    def finish(self, rows: Sequence[Row], footer: str = "") -> None:
+        """Print the table, and a last line."""
         elapsed = terminal.duration(self._clock() - self._started)
         self._console.print(summary.report(rows, self._console, elapsed))
+        if footer:
+            self._console.print(footer)
 
     def _update(self, subject: str, change: Callable[[Activity], Activity]) -> None:
         with self._guard:

@@ -138,6 +138,7 @@ class Bench:
         records: Path,
         cell: SmokeCell | None = None,
         upstream: str | None = None,
+        ready: int = 60,
     ) -> Proof:
         subject = Subject(
             digest=digest,
@@ -147,7 +148,7 @@ class Bench:
             ),
             shell=self.shell,
             records=records,
-            patience=Patience(ready=5, suite=60, vectors=5, stop=2, batch_size=2),
+            patience=Patience(ready=ready, suite=60, vectors=5, stop=2, batch_size=2),
             upstream=upstream,
         )
         return smoke.prove(
@@ -238,7 +239,7 @@ def test_container_that_exits_at_once(bench: Bench, tmp_path: Path) -> None:
 
 def test_container_that_never_becomes_ready(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(SmokeError, match=r"did not become ready: .*not ready after 5 s") as caught:
-        bench.prove(bench.service(loading=True), tmp_path)
+        bench.prove(bench.service(loading=True), tmp_path, ready=5)
     assert "  | the service has started" in str(caught.value)
     assert bench.remaining() == []
 
@@ -247,7 +248,7 @@ def test_container_that_hangs(bench: Bench, tmp_path: Path) -> None:
     """It takes the connection and says nothing: as after a crash under emulation."""
     cell = bench.cell().model_copy(update={"seconds": 5})
     with pytest.raises(SmokeError, match="no end after 10 s") as caught:
-        bench.prove(bench.service(silent=True), tmp_path, cell)
+        bench.prove(bench.service(silent=True), tmp_path, cell, ready=5)
     assert "  | the service has started" in str(caught.value)
     assert bench.remaining() == []
 

@@ -66,6 +66,17 @@ def test_a_line_for_each_thing_that_happens(stream: io.StringIO, clock: Clock) -
     ]
 
 
+def test_the_last_line_is_in_the_log_and_in_the_jobs_summary(
+    stream: io.StringIO, clock: Clock, tmp_path: Path
+) -> None:
+    page = tmp_path / "summary.md"
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(page)}
+    with lines(stream, clock, environment) as report:
+        report.finish([Row(cell=CELLS[0], result="passed")], "disk: 1 GB")
+    assert stream.getvalue().splitlines()[-1] == "disk: 1 GB"
+    assert page.read_text().splitlines()[-1] == "disk: 1 GB"
+
+
 def test_progress_is_told_now_and_then(stream: io.StringIO, clock: Clock) -> None:
     with lines(stream, clock, {}) as report, report.step("fetch") as step:
         for second in range(25):
