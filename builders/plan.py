@@ -158,9 +158,6 @@ def _impossible(matrix: Matrix, name: CellName, file_format: Format | None) -> s
     if name.model in backend.not_for:
         return f"{name.backend} is not for {name.model}: {backend.not_for[name.model]}"
     if file_format is None:
-        offered = matrix.models[name.model].formats
-        return (
-            f"no common format: {name.backend} reads {', '.join(backend.formats)},"
-            f" {name.model} can be had in {', '.join(offered)}"
-        )
+        read = ", ".join(backend.formats)
+        return f"no common format: {name.backend} reads {read}, and the model is in no such one"
     return None

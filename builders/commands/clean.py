@@ -11,6 +11,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from docker import DockerClient
+
 from builders import clean, engine, project
 from builders.clean import Part
 from builders.engine import Engine, connection
@@ -48,7 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
         # With what is deleted, its image goes from the engine too.
         gone = {path for part in parts for path in part.removed}
         kept = clean.images(checkout.store.cache, gone)
-        _say(_engine_cleaned(used, kept, arguments.keep, is_dry=arguments.dry_run))
+        if used is None:
+            _say("no engine runs: its images stay (`nox -s engine -- start`, then again)")
+        else:
+            with connection.connect(used.environment) as client:
+                names = engine_images.superfluous(client, kept, checkout.matrix.prefix)
+                if arguments.dry_run:
+                    _say(f"{used.kind} engine: would delete {len(names)} images")
+                else:
+                    _say(_engine_cleaned(used, client, names, arguments.keep))
     return 0
 
 
@@ -74,20 +84,14 @@ def _engine(checkout: Project) -> Engine | None:
         return None
 
 
-def _engine_cleaned(used: Engine | None, kept: frozenset[str], keep: int, *, is_dry: bool) -> str:
+def _engine_cleaned(used: Engine, client: DockerClient, names: Sequence[str], keep: int) -> str:
     """Take images out of the engine; return what people are told."""
-    if used is None:
-        return "no engine runs: its images stay (`nox -s engine -- start`, then again)"
-    with connection.connect(used.environment) as client:
-        names = engine_images.superfluous(client, kept)
-        if is_dry:
-            return f"{used.kind} engine: would delete {len(names)} images"
-        engine_images.remove(client, names)
-        told = f"{used.kind} engine: deleted {len(names)} images"
-        if used.kind != "private":  # others build with it too
-            return told
-        freed = engine_images.shrink_build_cache(client, keep * 10**9)
-        return f"{told}, freed {_megabytes(freed)} of its build cache"
+    engine_images.remove(client, names)
+    told = f"{used.kind} engine: deleted {len(names)} images"
+    if used.kind != "private":  # others build with it too
+        return told
+    freed = engine_images.shrink_build_cache(client, keep * 10**9)
+    return f"{told}, freed {_megabytes(freed)} of its build cache"
 
 
 def _count(text: str) -> int:

@@ -71,15 +71,23 @@ def discard(client: DockerClient, digest: str) -> None:
         client.api.remove_image(name)
 
 
-def superfluous(client: DockerClient, kept: Collection[str]) -> tuple[str, ...]:
-    """Return the names of Equivec's images in the engine whose digests are not to be kept."""
+def superfluous(client: DockerClient, kept: Collection[str], prefix: str) -> tuple[str, ...]:
+    """Return the names of Equivec's images in the engine that are not to be kept.
+
+    Args:
+        client: The engine.
+        kept: The manifest digests of those that are.
+        prefix: The beginning of the names that images get which have passed. Other names of the
+            same images are somebody else's.
+    """
     with engine_errors("list images"):
         ours = [
             *client.images.list(filters={"label": OURS}),
             *client.images.list(filters={"reference": UNTESTED}),
         ]
-    found = (name for image in ours if image.id not in kept for name in image.tags)
-    return tuple(dict.fromkeys(found))
+    names = (name for image in ours if image.id not in kept for name in image.tags)
+    given = (f"{prefix}/", f"{UNTESTED}:")
+    return tuple(dict.fromkeys(name for name in names if name.startswith(given)))
 
 
 def remove(client: DockerClient, names: Iterable[str]) -> None:

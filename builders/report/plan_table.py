@@ -9,23 +9,23 @@ from rich.text import Text
 
 from builders import preflight
 from builders.plan import Cell, Plan
-from builders.report import terminal
+from builders.report import left_out, terminal
 
 
 def show(planned: Plan, console: Console) -> None:
-    """Print every cell: how it runs, or why it is left out."""
+    """Print every cell: how it runs, or by reasons, why it is left out."""
     marks = terminal.marks(console)
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for cell in planned.cells:
-        if cell.left_out is None:
-            table.add_row(Text(f"{marks.chosen} {cell.id}", style="bold"), _runs(cell))
-        else:
-            table.add_row(
-                Text(f"{marks.left_out} {cell.id}", style="dim"), Text(cell.left_out, style="dim")
-            )
+    for cell in planned.chosen:
+        table.add_row(Text(f"{marks.chosen} {cell.id}", style="bold"), _runs(cell))
     console.print(Padding(table, (1, 1), expand=False))
+    others = [(cell.id, cell.left_out) for cell in planned.cells if cell.left_out is not None]
+    for line in left_out.lines(others, width=console.width - 3):
+        mark = " " if line.startswith(" ") else marks.left_out
+        console.print(Text(f" {mark} {line}", style="dim"), soft_wrap=True)
+    console.print()
     total = len(planned.cells)
     console.print(f" {len(planned.chosen)} of {total} cells, on a {planned.host} host\n")
 

@@ -10,13 +10,14 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageChops
 
 from builders import fixture, host, inputs, project, report, stages
 from builders.fixture import safetensors
@@ -30,6 +31,8 @@ BACKEND = ROOT / "images" / "siglip2"
 IMAGES = ROOT / "tests" / "corpus" / "images"
 FIXTURE = fixture.fixture("fixture-siglip")
 SECONDS = 600
+GATE = 1e-4
+"""The gate for float32 (matrix.yaml, `distance`)."""
 
 PROGRAM = """
 import json, sys
@@ -59,6 +62,7 @@ for directory in sorted(Path(sys.argv[1]).iterdir()):
     answers[directory.name] = {
         "vectors": model.embed(mixed).tolist(),
         "alone": [model.embed([each])[0].tolist() for each in mixed],
+        "images": [model.embed([each])[0].tolist() for each in images],
         "whole": model.embed(["a" * 63]).tolist(),
         "too long": refused(model, [images[0], "fine", "a" * 64, images[1]]),
         "no image": refused(model, ["fine", images[0], Image(content=b"GIF89a")]),
@@ -146,6 +150,21 @@ BAD: Mapping[str, tuple[Spoil, Recipe, str]] = {
 """Directories that are refused: what is wrong, what their recipe says, and what is said of it."""
 
 
+NAMES = ("rotated.jpg", "disc-alpha.png", "ramp-grey-16.png", "print-cmyk.jpg", "animated.gif")
+
+
+def misread(folder: Path) -> Iterator[Path]:
+    """Write each of these images as a careless decoder would read it."""
+    for name in NAMES:
+        with Image.open(IMAGES / name) as file:
+            file.seek(getattr(file, "n_frames", 1) - 1)  # the last picture of an animation
+            # Adobe's CMYK is inverted.
+            picture = ImageChops.invert(file) if file.mode == "CMYK" else file
+            # No EXIF, no alpha, and PIL's own conversion of 16 bits.
+            picture.convert("RGB").save(folder / f"{name}.png", exif=b"")
+        yield folder / f"{name}.png"
+
+
 @pytest.fixture(scope="module")
 def python() -> Path:
     """The interpreter of the host's environment with the backend's wheels."""
@@ -179,7 +198,7 @@ def answers(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         spoil(model)
         own = {"dimension": 768, "max_tokens": 64, "pooling": "model", "format": "transformers"}
         write_recipe(model, **{**own, "inputs": ["text", "image"], **recipe})
-    images = [IMAGES / name for name in ("rotated.jpg", "disc-alpha.png")]
+    images = [*(IMAGES / name for name in NAMES), *misread(folder)]
     ended = subprocess.run(
         [python, "-W", "error", "-c", PROGRAM, folder / "models", folder / "answers.json", *images],
         env={
@@ -217,6 +236,12 @@ def test_texts_and_images_come_out_in_their_order(sound: dict[str, Any]) -> None
     apart = np.linalg.norm(found[:, None] - found[None], axis=2)
     assert apart[~np.eye(5, dtype=bool)].tolist().count(0) == 2  # "of" and "OF", both ways
     assert apart[2, 4] == 0
+
+
+def test_an_image_that_is_read_otherwise_is_far_off(sound: dict[str, Any]) -> None:
+    found = np.asarray(sound["images"])
+    right, wrong = np.split(found, 2)
+    assert np.linalg.norm(right - wrong, axis=1).min() > 100 * GATE
 
 
 def test_what_is_refused_is_named_by_its_place_among_all_inputs(sound: dict[str, Any]) -> None:

@@ -336,7 +336,7 @@ def test_a_service_that_asks_an_api(bench: Bench, tmp_path: Path) -> None:
 
 def test_a_service_whose_api_is_missing(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(SmokeError, match="did not become ready"):
-        bench.prove(bench.service(asks=True), tmp_path)
+        bench.prove(bench.service(asks=True), tmp_path, ready=5)
     assert bench.remaining() == []
 
 
@@ -351,7 +351,7 @@ def test_an_api_that_never_answers(
     upstream = bench.image(gone) if plan is None else bench.service(**plan)
     message = f"the container that is to answer as the API did not become ready: .*{said}"
     with pytest.raises(SmokeError, match=message) as caught:
-        bench.prove(bench.service(asks=True), tmp_path, upstream=upstream)
+        bench.prove(bench.service(asks=True), tmp_path, upstream=upstream, ready=5)
     assert str(Records(directory=tmp_path).upstream_log) in str(caught.value)
     assert bench.remaining() == []
 

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 
 from builders.fixture.siglip_tokenizer import tokenizer_json, vocabulary
 from embedding_service import recipe as recipes
-from embedding_service.errors import ModelError
+from embedding_service import tokens
+from embedding_service.errors import ModelError, TooLongError
 from embedding_service.settings import Settings
 from tests.unit.service.service_process import ROOT
 from tests.unit.service.tiny_model import write_model, write_recipe
@@ -93,6 +94,14 @@ def test_each_text_ends_and_what_is_not_known_is_spelt_in_bytes(tokenizer: Token
         *("a", "▁the", "▁cat", "▁", "<0xC3>", "<0xA9>", "<eos>")
     ]
     assert vocabulary().index("<pad>") == 0
+
+
+def test_a_text_that_is_too_long_is_named_by_its_place_among_all_inputs(
+    tokenizer: Tokenizer,
+) -> None:
+    with pytest.raises(TooLongError) as refusal:
+        tokens.encodings(tokenizer, ["the", "the " * 9], limit=8, places=[1, 4])
+    assert refusal.value.index == 4
 
 
 def config(**changes: int) -> SimpleNamespace:
