@@ -18,7 +18,7 @@ def lines(
     """Yield lines of text: each reason once, and below it the cells that it is for.
 
     Args:
-        cells: The id of each, and its reason.
+        cells: The id of each, and what became of it: `left out: …`.
         width: Columns that a line may have; no more than a reader's eye can follow are used.
         most: How many names there may be for a reason; of more, it is told how many there are.
     """
@@ -26,7 +26,7 @@ def lines(
     for cell, reason in cells:
         found.setdefault(reason, []).append(cell)
     for reason, names in found.items():
-        yield f"{len(names)} cell{'' if len(names) == 1 else 's'}: {reason}"
+        yield f"{len(names)} cell{'' if len(names) == 1 else 's'} {reason}"
         for line in named(names, most=most):
             yield from textwrap.wrap(
                 line,
@@ -50,8 +50,8 @@ def named(cells: Iterable[str], *, most: int | None = None) -> tuple[str, ...]:
         pair, system, machine = cell.rsplit("-", 2)
         platforms.setdefault(pair, []).append(f"{system}/{machine}")
     pairs: dict[tuple[str, ...], list[str]] = {}
-    for pair, places in platforms.items():
-        pairs.setdefault(tuple(places), []).append(pair)
+    for pair, own in platforms.items():
+        pairs.setdefault(tuple(own), []).append(pair)
     left = len(platforms) if most is None else most
     found = []
     for places, those in pairs.items():

@@ -21,7 +21,7 @@ def show(planned: Plan, console: Console) -> None:
     for cell in planned.chosen:
         table.add_row(Text(f"{marks.chosen} {cell.id}", style="bold"), _runs(cell))
     console.print(Padding(table, (1, 1), expand=False))
-    others = [(cell.id, cell.left_out) for cell in planned.cells if cell.left_out is not None]
+    others = [(cell.id, f"left out: {cell.left_out}") for cell in planned.cells if cell.left_out]
     for line in left_out.lines(others, width=console.width - 3):
         mark = " " if line.startswith(" ") else marks.left_out
         console.print(Text(f" {mark} {line}", style="dim"), soft_wrap=True)

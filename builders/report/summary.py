@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from builders.report import terminal
+from builders.report import left_out, terminal
 from builders.report.terminal import Marks
 
 Result = Literal["passed", "unchanged", "failed", "refused", "left out"]
@@ -63,12 +63,13 @@ def report(rows: Sequence[Row], console: Console, elapsed: str) -> RenderableTyp
         elapsed: How long the run took, in words.
     """
     marks = terminal.marks(console)
+    worked_on = [row for row in rows if row.result not in WITHOUT_FIGURES]
+    others = [row for row in rows if row.result in WITHOUT_FIGURES]
     if console.width < WIDE:
-        cells = Group(*(line for row in rows for line in _block(row, marks)))
+        blocks = Group(*(line for row in worked_on for line in _block(row, marks)))
+        cells = Group(blocks, _reasons(others, marks, console.width))
     else:
-        worked_on = [row for row in rows if row.result not in WITHOUT_FIGURES]
-        others = [row for row in rows if row.result in WITHOUT_FIGURES]
-        cells = Group(_table(worked_on, marks), _reasons(others, marks))
+        cells = Group(_table(worked_on, marks), _reasons(others, marks, console.width))
     return Group("", cells, "", f"{_counts(rows)} in {elapsed}")
 
 
@@ -110,17 +111,15 @@ def _table(rows: Sequence[Row], marks: Marks) -> Table:
     return grid
 
 
-def _reasons(rows: Sequence[Row], marks: Marks) -> Group:
+def _reasons(rows: Sequence[Row], marks: Marks, width: int) -> Group:
     """Return cells that have no figures: each reason once, and below it the cells it is for."""
-    cells: dict[tuple[Result, str], list[str]] = {}
-    for row in rows:
-        cells.setdefault((row.result, _result(row)), []).append(row.cell)
-    lines: list[RenderableType] = []
-    for (kind, result), names in cells.items():
-        style = STYLES[kind]
-        lines.append(Text(f"{marks.left_out} {result}", style=style))
-        lines.append(Padding(Text(", ".join(names), style=style), (0, 0, 0, 2)))
-    return Group(*lines)
+    found: list[RenderableType] = []
+    for kind in WITHOUT_FIGURES:
+        cells = [(row.cell, _result(row)) for row in rows if row.result == kind]
+        for line in left_out.lines(cells, width=width - 2, most=left_out.MOST_NAMES):
+            mark = " " if line.startswith(" ") else marks.left_out
+            found.append(Text(f"{mark} {line}", style=STYLES[kind]))
+    return Group(*found)
 
 
 def _block(row: Row, marks: Marks) -> Iterator[RenderableType]:

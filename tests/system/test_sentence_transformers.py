@@ -53,6 +53,9 @@ for directory in sorted(Path(sys.argv[1]).iterdir()):
     except ModelError as error:
         answer = {"refused": str(error)}
     answers[directory.name] = answer
+from sentence_transformers import SentenceTransformer
+library = SentenceTransformer(sys.argv[1] + "/as-it-is", device="cpu", local_files_only=True)
+answers["library"] = {"vectors": library.encode(["the quick fox", "of"]).tolist()}
 Path(sys.argv[2]).write_text(json.dumps(answers))
 """
 
@@ -213,7 +216,7 @@ def answers(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     assert ended.returncode == 0, ended.stderr
     assert not (folder / "home").exists(), "it wrote into the home directory"
     found: dict[str, Any] = json.loads((folder / "answers.json").read_text())
-    assert found.keys() == cases.keys()
+    assert found.keys() == {*cases, "library"}
     return found
 
 
@@ -230,6 +233,10 @@ def test_what_the_vectors_do_not_depend_on_changes_nothing(
     assert found.shape == (2, 384)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(found, vectors(answers["as-it-is"]), atol=1e-7)
+
+
+def test_the_vectors_are_those_of_the_library(answers: dict[str, Any]) -> None:
+    np.testing.assert_allclose(vectors(answers["as-it-is"]), vectors(answers["library"]), atol=1e-6)
 
 
 def test_a_vector_does_not_depend_on_its_batch(answers: dict[str, Any]) -> None:

@@ -27,12 +27,15 @@ def test_of_many_it_is_told_how_many_more_there_are() -> None:
 
 
 def test_each_reason_stands_once_and_lines_are_not_too_wide() -> None:
-    cells = [*((cell, "too old") for cell in CELLS), ("c-m-darwin-arm64", "elsewhere")]
+    cells = [
+        *((cell, "left out: too old") for cell in CELLS),
+        ("c-m-darwin-arm64", "left out: elsewhere"),
+    ]
     assert list(lines(cells, width=30)) == [
-        "12 cells: too old",
+        "12 cells left out: too old",
         "    a-m0, a-m1, a-m2, b-m0,",
         "    b-m1, b-m2 (linux/amd64,",
         "    linux/arm64)",
-        "1 cell: elsewhere",
+        "1 cell left out: elsewhere",
         "    c-m (darwin/arm64)",
     ]

@@ -43,10 +43,10 @@ worst parity / limit   time  result
      3.1e-07 / 1e-05  41.2s  passed
 ✓ onnxruntime-fixture-768-linux-arm64  1f86d081884c  60.4 MB  emulated  \
      4.1e-07 / 1e-05   0.1s  unchanged
-○ left out: a darwin/arm64 host is needed; this is linux/amd64
-  onnxruntime-fixture-768-darwin-arm64, onnxruntime-bge-darwin-arm64
-○ left out: not in the default selection (use --all)
-  onnxruntime-bge-linux-amd64
+○ 2 cells left out: a darwin/arm64 host is needed; this is linux/amd64
+      onnxruntime-fixture-768, onnxruntime-bge (darwin/arm64)
+○ 1 cell left out: not in the default selection (use --all)
+      onnxruntime-bge (linux/amd64)
 
 1 passed, 1 unchanged, 3 left out in 41.3s"""
 ROWS = (PASSED, EMULATED, FAILED, LEFT_OUT)
@@ -84,8 +84,8 @@ def test_a_narrow_console_shows_lines_for_each_cell() -> None:
         "  failed: audit: wheel-record: 3 files differ from their RECORD | the first is",
         "  <numpy>",
         "  /x.py",
-        "○ onnxruntime-fixture-768-darwin-arm64",
-        "  left out: a darwin/arm64 host is needed; this is linux/amd64",
+        "○ 1 cell left out: a darwin/arm64 host is needed; this is linux/amd64",
+        "      onnxruntime-fixture-768 (darwin/arm64)",
         "",
         "1 passed, 1 unchanged, 1 failed, 1 left out in 41.3s",
     ]
@@ -97,10 +97,10 @@ REFUSED = Row(cell="gpt4all-m-linux-arm64", result="refused", reason="no wheel f
 def test_an_expected_refusal_stays_with_its_reason() -> None:
     said = "refused, as expected: no wheel for linux/arm64"
     wide = printed(PASSED, REFUSED, LEFT_OUT, width=170)
-    assert wide[3:5] == [f"○ {said}", "  gpt4all-m-linux-arm64"]
+    assert wide[3:5] == [f"○ 1 cell {said}", "      gpt4all-m (linux/arm64)"]
     assert wide[-1] == "1 passed, 1 refused, 1 left out in 41.3s"
     narrow = printed(PASSED, REFUSED, width=80)
-    assert narrow[3:5] == ["○ gpt4all-m-linux-arm64", f"  {said}"]
+    assert narrow[3:5] == wide[3:5]
     assert markdown([REFUSED], "1s").splitlines()[2].endswith(f"| {said} |")
 
 
