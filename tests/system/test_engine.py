@@ -72,7 +72,7 @@ def test_it_is_reused_quickly(own: Own) -> None:
     pids = own.pids()
     began = time.monotonic()
     own.find()
-    assert time.monotonic() - began < 1.5  # 0.25 s on an idle machine
+    assert time.monotonic() - began < 10  # 0.25 s on an idle machine
     assert own.pids() == pids
 
 

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 
 from builders import fixture, host, inputs, project, report, stages
 from builders.fixture import safetensors
+from builders.fixture.kind import Fixture
 from builders.fixture.weights import numbers
 from builders.inputs import Needs
 from builders.wheelhouse.gather import Toolchain
@@ -28,6 +29,7 @@ from tests.unit.service.tiny_model import write_recipe
 
 BACKEND = Path(__file__).parents[2] / "images" / "sentence-transformers"
 FIXTURE = fixture.fixture("fixture-bert-384")
+NOMIC = fixture.fixture("fixture-768")
 SECONDS = 600
 
 PROGRAM = """
@@ -62,13 +64,14 @@ Path(sys.argv[2]).write_text(json.dumps(answers))
 Spoil = Callable[[Path], object]
 Tensors = dict[str, NDArray[np.float32]]
 Recipe = Mapping[str, Any]
+OF_NOMIC = {"dimension": 768, "max_tokens": 2048, "pooling": "mean"}
 
 
-def tensors(change: Callable[[Tensors], object]) -> Spoil:
+def tensors(change: Callable[[Tensors], object], made: Fixture = FIXTURE) -> Spoil:
     """Return what changes a model's tensors."""
 
     def spoil(model: Path) -> None:
-        content = dict(numbers(FIXTURE.name, FIXTURE.tensors))
+        content = dict(numbers(made.name, made.tensors))
         change(content)
         path = model / "model.safetensors"
         path.unlink()  # the same file is in every directory
@@ -108,6 +111,42 @@ def renamed(content: Tensors) -> None:
         content[f"bert.{name}"] = content.pop(name)
     content["cls.predictions.bias"] = np.zeros(4, dtype=np.float32)
     content["bert.embeddings.position_ids"] = np.arange(512, dtype=np.float32)
+
+
+def original(model: Path) -> None:
+    """Give a nomic_bert the names, and the code, that nomic-embed-text-v1.5 was published with."""
+    tensors(original_names, NOMIC)(model)
+    keys(
+        "config.json",
+        auto_map={"AutoModel": "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"},
+        n_embd=768,
+        n_head=12,
+        n_layer=2,
+        n_inner=256,
+        n_positions=8192,
+        rotary_emb_base=1000,
+        rotary_emb_fraction=1.0,
+    )(model)
+
+
+def original_names(content: Tensors) -> None:
+    for layer in ("layers.0", "layers.1"):
+        parts = [content.pop(f"{layer}.self_attn.{part}_proj.weight") for part in "qkv"]
+        content[f"{layer}.attn.Wqkv.weight"] = np.concatenate(parts)
+    for name in list(content):
+        old = name
+        for own, theirs in (
+            ("embeddings.LayerNorm", "emb_ln"),
+            ("self_attn.o_proj", "attn.out_proj"),
+            ("mlp.up_proj", "mlp.fc11"),
+            ("mlp.gate_proj", "mlp.fc12"),
+            ("mlp.down_proj", "mlp.fc2"),
+            ("post_attention_layernorm", "norm1"),
+            ("post_mlp_layernorm", "norm2"),
+            ("layers.", "encoder.layers."),
+        ):
+            old = old.replace(own, theirs)
+        content[old] = content.pop(name)
 
 
 WEIGHT = "encoder.layer.1.output.dense.weight"
@@ -187,15 +226,19 @@ def python() -> Path:
 def answers(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the backend makes of each directory."""
     folder = tmp_path_factory.mktemp("sentence-transformers")
-    fixture.write(FIXTURE.name, "sentence-transformers", folder / "written")
+    for made in (FIXTURE, NOMIC):
+        fixture.write(made.name, "sentence-transformers", folder / made.name)
     cases: dict[str, tuple[Spoil, Recipe]] = {
         **{name: (spoil, {}) for name, spoil in SOUND.items()},
         **{name: (spoil, recipe) for name, (spoil, recipe, _) in BAD.items()},
         "not-normalised": (SOUND["without-modules"], {"normalize": False}),
+        "nomic": (lambda _: None, OF_NOMIC),
+        "nomic-original": (original, {**OF_NOMIC, "max_tokens": 8192}),
     }
     for name, (spoil, recipe) in cases.items():
         model = folder / "models" / name
-        shutil.copytree(folder / "written", model, copy_function=os.link)
+        written = NOMIC.name if name.startswith("nomic") else FIXTURE.name
+        shutil.copytree(folder / written, model, copy_function=os.link)
         spoil(model)
         own = {"dimension": 384, "max_tokens": 512, "pooling": "cls", "format": BACKEND.name}
         write_recipe(model, **{**own, **recipe})
@@ -237,6 +280,12 @@ def test_what_the_vectors_do_not_depend_on_changes_nothing(
 
 def test_the_vectors_are_those_of_the_library(answers: dict[str, Any]) -> None:
     np.testing.assert_allclose(vectors(answers["as-it-is"]), vectors(answers["library"]), atol=1e-6)
+
+
+def test_the_layout_of_nomic_bert_2048_is_read_without_its_code(answers: dict[str, Any]) -> None:
+    found = vectors(answers["nomic-original"])
+    assert found.shape == (2, 768)
+    np.testing.assert_array_equal(found, vectors(answers["nomic"]))
 
 
 def test_a_vector_does_not_depend_on_its_batch(answers: dict[str, Any]) -> None:

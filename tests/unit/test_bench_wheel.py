@@ -165,4 +165,4 @@ class TestSizes:
         }
 
     def test_a_size_is_claimed_of_each_backend_of_the_default_selection(self) -> None:
-        assert set(sizes.IMAGES) == set(load(ROOT / "matrix.yaml").backends)
+        assert set(sizes.IMAGES) == set(load(ROOT / "matrix.yaml").default.backends)

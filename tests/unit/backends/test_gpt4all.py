@@ -12,7 +12,9 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel, WordPiece
 
-from builders import corpus, fixture, matrix
+from builders import corpus, fixture, matrix, preflight
+from builders.lock import wheels as wheel_lock
+from builders.lock.debian import Libraries
 from builders.paths import ROOT
 from embedding_service import tokens
 from embedding_service.errors import InputError, ModelError
@@ -125,3 +127,16 @@ def test_another_number_of_tokens_is_an_error(backend: ModuleType) -> None:
     loaded = backend.Backend(recipe, None, Embedder())
     with pytest.raises(RuntimeError, match="3 tokens instead of 2"):
         loaded._vector("the fish", 2)
+
+
+def test_the_lock_knows_what_the_wheel_asks_for_in_spite_of_its_label() -> None:
+    """`manylinux1` promises GLIBC_2.5 at most; with an older base, preflight would refuse it."""
+    lock = wheel_lock.read(ROOT / "images" / "gpt4all", "linux/amd64")
+    (wheel,) = [wheel for wheel in lock.wheels if wheel.name == "gpt4all"]
+    assert "manylinux1_x86_64" in wheel.file
+    assert (wheel.contents.glibc, wheel.contents.glibcxx) == ("2.34", "3.4.29")
+    bullseye = Libraries(glibc="2.31", glibcxx="3.4.28")
+    assert preflight.wheel_reasons(wheel, "linux/amd64", bullseye) == (
+        f"{wheel.file} asks for GLIBC_2.34, and the image has GLIBC_2.31",
+        f"{wheel.file} asks for GLIBCXX_3.4.29, and the image has GLIBCXX_3.4.28",
+    )
