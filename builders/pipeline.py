@@ -27,6 +27,7 @@ from builders.engine import images as engine_images
 from builders.errors import EngineError, EquivecError, PreflightError, PublicationError
 from builders.once import Once
 from builders.outcome import Outcome
+from builders.parallel import awaited
 from builders.plan import Cell
 from builders.project import Project
 from builders.publication import PassedImage
@@ -75,7 +76,7 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
         try:
             guess = host.build_platform()
             debian = stages.fetch(project, possible, guess, reporter)
-            used = found.result()
+            used = awaited(found)
             if used.native != guess:
                 debian = stages.fetch(project, possible, used.native, reporter)
             with connection.connect(used.environment) as client:
@@ -93,7 +94,7 @@ def run(project: Project, cells: Sequence[Cell], options: Options, reporter: Rep
             return Finished(
                 engine=used,
                 outcomes=tuple(
-                    results[cell.id].result() if cell.id in results else refused[cell.id]
+                    awaited(results[cell.id]) if cell.id in results else refused[cell.id]
                     for cell in cells
                 ),
             )

@@ -15,7 +15,7 @@ from builders.errors import BenchError
 from builders.project import Project
 from builders.wheelhouse import recipe as recipes
 
-IMAGES = ("onnxruntime", "llama-cpp")
+IMAGES = ("onnxruntime", "llama-cpp", "sentence-transformers")
 """The backends of which a size is claimed, each by a claim of its name."""
 
 BUILT = ("llama-cpp", "llama-cpp-python")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
 from testinfra.host import Host
 
 from builders.smoke import cell as smoke_cell
@@ -84,8 +85,13 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="module")
-def run_inside(host: Host, cell: SmokeCell) -> RunInside:
+@pytest.fixture(scope="session")
+def run_inside(pytestconfig: pytest.Config) -> RunInside:
+    # Not the fixture `host`: that is another object for each test function, and what depends on it
+    # would be done again for each.
+    host: Host = testinfra.get_host(pytestconfig.getoption("hosts"))
+    cell = pytestconfig.stash[_cell]
+
     def run(program: str, *arguments: str) -> list[dict[str, Any]]:
         source = (INSIDE / f"{program}.py").read_text("utf-8")
         # testinfra knows no time limits (pytest-testinfra#716), and a crash under qemu looks like

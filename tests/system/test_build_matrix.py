@@ -20,7 +20,7 @@ from builders.paths import ROOT
 from builders.store import cache_directory
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
-BACKENDS = ("llama-cpp", "onnxruntime")
+BACKENDS = ("llama-cpp", "onnxruntime", "sentence-transformers")
 
 
 def image(backend: str) -> str:
@@ -178,27 +178,40 @@ def test_backends_share_what_they_can(
     verdicts: Mapping[tuple[str, str], verdict.Verdict],
 ) -> None:
     """Root file system, byte code and service."""
-    one, other = (verdicts[backend, PLATFORMS[0]].subject.diff_ids for backend in BACKENDS)
-    assert [a == b for a, b in zip(one, other, strict=True)] == [
-        *(True, True),  # root file system, byte code
-        False,  # wheels
-        True,  # service
-        *(False, False),  # backend, model
-    ]
+    layers = [verdicts[backend, PLATFORMS[0]].subject.diff_ids for backend in BACKENDS]
+    for one, other in itertools.combinations(layers, 2):
+        assert [a == b for a, b in zip(one, other, strict=True)] == [
+            *(True, True),  # root file system, byte code
+            False,  # wheels
+            True,  # service
+            *(False, False),  # backend, model
+        ]
 
 
+@pytest.mark.parametrize("backend", ["llama-cpp", "sentence-transformers"])
 def test_another_library_gives_the_same_vectors(
-    verdicts: Mapping[tuple[str, str], verdict.Verdict],
+    verdicts: Mapping[tuple[str, str], verdict.Verdict], backend: str
 ) -> None:
-    """llama.cpp's float32 vectors are onnxruntime's, by the gate of one and the same library."""
+    """Its float32 vectors are onnxruntime's, by the gate of one and the same library."""
     for platform in PLATFORMS:
-        figures = {check.name: check for check in verdicts["llama-cpp", platform].checks}
+        figures = {check.name: check for check in verdicts[backend, platform].checks}
         for name, limit in (("max-abs-difference", 1e-5), ("distance", 1e-4)):
             check = figures[f"cross-backend:onnxruntime:{name}"]
             assert check.passed
             assert check.limit == limit
             assert isinstance(check.figure, float)
             assert 0 < check.figure <= limit
+
+
+def test_another_version_than_the_host_s_is_in_the_verdict(
+    verdicts: Mapping[tuple[str, str], verdict.Verdict],
+) -> None:
+    """torch has no build for CPUs of one version for both platforms."""
+    for (backend, platform), judged in verdicts.items():
+        (check,) = [check for check in judged.checks if check.name == "parity:libraries"]
+        differs = backend == "sentence-transformers" and platform != judged.environment.host
+        assert check.figure == int(differs)
+        assert sum(detail.startswith("torch: ") for detail in check.details) == int(differs)
 
 
 def test_the_wheel_that_was_built_is_in_the_verdict(
@@ -236,7 +249,7 @@ def test_a_second_run_does_nothing_and_says_so(run: Run) -> None:
     )
 
     assert completed.returncode == 0, completed.stderr
-    assert "4 unchanged" in completed.stdout
+    assert "6 unchanged" in completed.stdout
     assert "smoke" not in completed.stdout
     after = (run.checkout / "dist" / "images" / "blobs" / "sha256").iterdir()
     assert all(before[path] == path.stat().st_mtime_ns for path in after)

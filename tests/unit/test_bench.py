@@ -318,7 +318,11 @@ class TestServiceChange:
         found = service_change.image_cells(project.load())
         assert {cell.platform for cell in found} == {"linux/amd64", "linux/arm64"}
         assert {cell.model for cell in found} == {"fixture-768"}
-        assert {cell.backend for cell in found} >= {"llama-cpp", "onnxruntime"}
+        assert {cell.backend for cell in found} == {
+            "llama-cpp",
+            "onnxruntime",
+            "sentence-transformers",
+        }
 
     def test_the_checkout_itself_is_not_changed(self, tmp_path: Path) -> None:
         ours = project.load()
