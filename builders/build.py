@@ -146,8 +146,9 @@ def _failure(recipe: Recipe, completed: Completed) -> BuildError:
     """Return the error of a failed build: what BuildKit said last."""
     lines = [line for line in completed.stderr.splitlines() if line.strip()]
     tail = "\n".join(f"  | {line}" for line in lines[-LAST_LINES:])
+    file = f"{recipe.dockerfile.parent.name}/{recipe.dockerfile.name}"
     return BuildError(
-        f"{recipe.dockerfile.parent.name}/{recipe.dockerfile.name} failed for {recipe.platform}:\n{tail}",
+        f"{file} failed for {recipe.platform}:\n{tail}",
         where=recipe.name,
         remedy=f"the whole build again: {shlex.join(completed.argv)}",
     )

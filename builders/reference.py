@@ -108,7 +108,7 @@ def embed(embedding: Embedding, directory: Path) -> None:
 
 
 def embed_argv(embedding: Embedding, *, texts: Path, document: Path) -> tuple[str, ...]:
-    """Return the argument list that embeds a corpus, one input at a time, into a vector document."""
+    """Return the argument list that embeds a corpus, one input at a time, into a document."""
     return (
         *(str(embedding.python), "-m", "embedding_service.vectors"),
         *("--corpus", str(texts), "--batch-size", "1", "--output", str(document)),

@@ -87,8 +87,8 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def run_inside(pytestconfig: pytest.Config) -> RunInside:
-    # Not the fixture `host`: that is another object for each test function, and what depends on it
-    # would be done again for each.
+    # Of the session, as what asks by it: pytest groups tests by their parameters, and so returns to
+    # a file several times. (testinfra's own `host` is a module's.)
     host: Host = testinfra.get_host(pytestconfig.getoption("hosts"))
     cell = pytestconfig.stash[_cell]
 

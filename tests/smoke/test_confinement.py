@@ -15,7 +15,7 @@ from builders.smoke.cell import SmokeCell
 USER = "65532"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def found(run_inside: Callable[..., list[dict[str, Any]]], cell: SmokeCell) -> dict[str, Any]:
     return run_inside("confinement")[0]
 

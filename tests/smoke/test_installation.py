@@ -16,7 +16,7 @@ MACHINES = {"linux/amd64": ("x86_64", 62), "linux/arm64": ("aarch64", 183)}
 Answers = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def answers(run_inside: Callable[..., Answers], cell: SmokeCell) -> Answers:
     """One start of the interpreter for all: under emulation each costs a second."""
     facts = cell.model_dump(mode="json", include={"wheels", "libraries"})

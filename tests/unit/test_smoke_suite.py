@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from builders.errors import SmokeError
 from builders.process import Completed
 from builders.smoke import suite as smoke_suite
 from builders.smoke.suite import Records
+from tests.unit.test_smoke_cell import CELL
 
 RECORDS = Records(directory=Path("/records"))
 
@@ -31,6 +35,24 @@ def test_environment_holds_the_engine_and_none_of_a_users_pytest_settings() -> N
         "PATH": "/p",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
+
+
+def test_each_program_runs_once_in_the_container(tmp_path: Path) -> None:
+    # Under emulation, importing all that a backend needs takes minutes.
+    records = Records(directory=tmp_path)
+    wheels = tuple(CELL.wheels[0].model_copy(update={"name": name}) for name in ("a", "b", "c"))
+    records.facts.write_text(CELL.model_copy(update={"wheels": wheels}).model_dump_json())
+    planned = subprocess.run(
+        [*smoke_suite.pytest_argv("0123abc", records), "--setup-plan"],
+        env=smoke_suite.pytest_environment(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    programs = re.findall(r"SETUP +. (\w+) \(fixtures used: .*run_inside", planned)
+    inside = [path.stem for path in (smoke_suite.SUITE / "inside").glob("*.py")]
+    assert len(programs) == len(inside)
+    assert set(re.findall(r"test_wheel\[\w+-(\w)\]", planned)) == {"a", "b", "c"}
 
 
 def completed(returncode: int) -> Completed:

@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 """The only decoders that are tried: each further one is code that strangers' bytes reach."""
 
 MOST_PIXELS = 50_000_000
-"""Of an image: 150 MB as RGB. (A telephone's largest pictures have 48 to 50 million.)"""
+"""Of an image: 200 MB as Pillow keeps it. (A telephone's largest pictures have 48 to 50 million.)"""
 
 LONGEST_SIDE = 65_535
 """Pixels; as in JPEG. To shrink a longer one takes tables that grow with it, to gigabytes."""
@@ -93,11 +93,12 @@ def _eight_bits(picture: Picture) -> Picture:
 
 def _opaque(picture: Picture) -> Picture:
     """Return the picture as it looks on a white page."""
+    # A conversion that changes nothing would be a copy, and pictures can be large.
     if not picture.has_transparency_data:
-        return picture.convert("RGB")
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
     from PIL import Image  # noqa: PLC0415 -- see `decoded`
 
-    shown = picture.convert("RGBA")
+    shown = picture if picture.mode == "RGBA" else picture.convert("RGBA")
     page = Image.new("RGB", shown.size, _BACKGROUND)
     page.paste(shown, mask=shown)
     return page
