@@ -16,7 +16,7 @@ nox.options.sessions = ["build-matrix"]
 ROOT = Path(__file__).parent
 REQUIREMENTS = ROOT / "builders" / "requirements.txt"
 ENVIRONMENT = ROOT / ".nox" / "equivec"
-BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
+BY_FILE = ("--dist", "loadfile")
 """How processes share the tests: what a file's tests have in common is made once."""
 CODE = ("builders", "images", "tests", "noxfile.py")
 
@@ -157,4 +157,6 @@ def tests(session: nox.Session) -> None:
     lint(session)
     unit(session)
     # Two at a time, on however many processors: each works on two cells at a time, and waits much.
-    run(session, "pytest", *BY_FILE, "--numprocesses", "2", "tests/system", *session.posargs)
+    # The order is that of tests/system/conftest.py.
+    in_order = (*BY_FILE, "--no-loadscope-reorder", "--numprocesses", "2", "--durations", "30")
+    run(session, "pytest", *in_order, "tests/system", *session.posargs)

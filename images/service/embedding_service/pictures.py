@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 """The only decoders that are tried: each further one is code that strangers' bytes reach."""
 
 MOST_PIXELS = 50_000_000
-"""Of an image: 200 MB as Pillow keeps it. (A telephone's largest pictures have 48 to 50 million.)"""
+"""Of an image: 200 MB as Pillow keeps it. (A telephone's largest have 48 to 50 million.)"""
 
 LONGEST_SIDE = 65_535
 """Pixels; as in JPEG. To shrink a longer one takes tables that grow with it, to gigabytes."""
