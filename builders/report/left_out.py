@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 WIDEST = 120
 INDENT = " " * 4
 
-MOST_NAMES = 12
+MOST_NAMES = 4
 """How many images the end of a run names for one reason; the plan names all."""
 
 

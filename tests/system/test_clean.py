@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,11 +47,12 @@ def test_images_that_are_not_kept_go_and_no_others(
         client.images.get(digest).tag("somebody/elses", "1")
         told = clean(private, cache, "--keep", "0", "--dry-run")
         assert told.returncode == 0, told.stderr
-        assert "engine: would delete 1 images" in told.stdout
+        # The engine may have other tests' images, which go too.
+        assert re.search(r"engine: would delete [1-9]\d* images", told.stdout), told.stdout
         assert engine_images.has(client, digest)
         told = clean(private, cache, "--keep", "0")
         assert told.returncode == 0, told.stderr
-        assert "engine: deleted 1 images" in told.stdout
+        assert re.search(r"engine: deleted [1-9]\d* images", told.stdout), told.stdout
         assert client.images.get(digest).tags == ["somebody/elses:1"]
         engine_images.remove(client, ["somebody/elses:1"])
         assert not engine_images.has(client, digest)

@@ -380,8 +380,6 @@ def test_the_exit_status_tells_whether_a_cell_is_refused(
         )
     (tmp_path / "matrix.yaml").write_text(text)
     monkeypatch.setattr(command, "ROOT", tmp_path)
-    # Lines are as long as they are: whoever runs the tests may have told a width.
-    monkeypatch.delenv("COLUMNS", raising=False)
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     words = ["--only", "onnxruntime-fixture-768*-linux-amd64"]

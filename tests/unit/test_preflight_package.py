@@ -287,8 +287,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         if name.startswith(("PIP_", "UV_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    # Lines are as long as they are: whoever runs the tests may have told a width.
-    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("EQUIVEC_CACHE", str(tmp_path / "cache"))
