@@ -24,11 +24,12 @@ from embedding_service import recipe as recipes
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import ImageTooLargeError, InputError, ModelError
 from embedding_service.inputs import Image, Input
+from embedding_service.pooling import mean_pooled, normalised, padded
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 PROCESSOR = "CLIPImageProcessor"
 """The processor of images. transformers has another one for CLIP: its pixels differ a little."""
@@ -159,40 +160,6 @@ class _VisionEncoder:
         fields = self.processor(images=decoded, input_data_format=layout, return_tensors="np")
         first: Vectors = _states(self.model, {"pixel_values": fields["pixel_values"]})[:, 0]
         return first
-
-
-def mean_pooled(hidden: NDArray[np.float32], attention_mask: NDArray[np.int64]) -> Vectors:
-    """Return the mean of each text's tokens; padding does not count.
-
-    Args:
-        hidden: Of shape (texts, tokens, dimension).
-        attention_mask: Of shape (texts, tokens), 1 for a token and 0 for padding.
-    """
-    mask = attention_mask.astype(np.float32)
-    total: Vectors = np.einsum("ts,tsd->td", mask, hidden)
-    mean: Vectors = total / mask.sum(axis=1, keepdims=True)
-    return mean
-
-
-def normalised(vectors: Vectors) -> Vectors:
-    """Return vectors of Euclidean length 1."""
-    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
-
-
-def padded(encodings: Sequence[Encoding]) -> dict[str, NDArray[np.int64]]:
-    """Return the text encoder's inputs by name, each of shape (texts, longest text).
-
-    Padding is the token 0, which every vocabulary has: attention and pooling leave it out.
-    """
-    shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
-    ids = np.zeros(shape, dtype=np.int64)
-    types, mask = np.zeros_like(ids), np.zeros_like(ids)
-    for row, encoding in enumerate(encodings):
-        length = len(encoding.ids)
-        ids[row, :length], types[row, :length] = encoding.ids, encoding.type_ids
-        mask[row, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
 
 def _encoder(model_dir: Path, part: str, recipe: Recipe) -> Any:

@@ -14,12 +14,13 @@ from embedding_service import recipe as recipes
 from embedding_service import tokens
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import ModelError
+from embedding_service.pooling import mean_pooled, normalised, padded
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 OUTPUT = "last_hidden_state"
 INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
@@ -80,7 +81,7 @@ class Backend:
             NoTokensError: The tokenizer makes no token of a text.
         """
         encodings = tokens.encodings(self._tokenizer, inputs, limit=self._recipe.max_tokens)
-        fields = _padded(encodings)
+        fields = padded(encodings)
         feeds = {node.name: fields[node.name] for node in self._session.get_inputs()}
         hidden: NDArray[np.float32] = self._session.run([OUTPUT], feeds)[0]
         if self._recipe.pooling == "cls":
@@ -94,25 +95,6 @@ class Backend:
         del self._session, self._tokenizer
 
 
-def mean_pooled(hidden: NDArray[np.float32], attention_mask: NDArray[np.int64]) -> Vectors:
-    """Return the mean of each text's tokens; padding does not count.
-
-    Args:
-        hidden: Of shape (texts, tokens, dimension).
-        attention_mask: Of shape (texts, tokens), 1 for a token and 0 for padding.
-    """
-    mask = attention_mask.astype(np.float32)
-    total: Vectors = np.einsum("ts,tsd->td", mask, hidden)
-    mean: Vectors = total / mask.sum(axis=1, keepdims=True)
-    return mean
-
-
-def normalised(vectors: Vectors) -> Vectors:
-    """Return vectors of Euclidean length 1."""
-    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
-
-
 def _check_graph(*, inputs: set[str], outputs: set[str]) -> None:
     if unknown := sorted(inputs - INPUTS):
         raise ModelError(
@@ -121,18 +103,3 @@ def _check_graph(*, inputs: set[str], outputs: set[str]) -> None:
         )
     if OUTPUT not in outputs:
         raise ModelError(f"model.onnx has no output {OUTPUT}, only {', '.join(sorted(outputs))}")
-
-
-def _padded(encodings: Sequence[Encoding]) -> dict[str, NDArray[np.int64]]:
-    """Return the graph's inputs, each of shape (texts, longest text), by name.
-
-    Padding is the token 0, which every vocabulary has: attention and pooling leave it out.
-    """
-    shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
-    fields = {name: np.zeros(shape, dtype=np.int64) for name in INPUTS}
-    for row, encoding in enumerate(encodings):
-        length = len(encoding.ids)
-        fields["input_ids"][row, :length] = encoding.ids
-        fields["token_type_ids"][row, :length] = encoding.type_ids
-        fields["attention_mask"][row, :length] = 1
-    return fields

@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
 from embedding_service import recipe as recipes
 from embedding_service import tokens, weights
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import ModelError
+from embedding_service.pooling import normalised, padded
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
     from torch import Tensor
 
 LIBRARY = "sentence_transformers."
@@ -123,8 +122,7 @@ class Backend:
             vectors: Vectors = features["sentence_embedding"].numpy()
         if not self._recipe.normalize:
             return vectors
-        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
+        return normalised(vectors)
 
     def close(self) -> None:
         """Free the model."""
@@ -164,24 +162,6 @@ def modules(model_dir: Path, recipe: Recipe) -> list[tuple[str, str]]:
         raise ModelError(f"{path} {has} dense layers, the recipe of {recipe.name} claims {claims}")
     after = [*zip(kinds, (str(module["path"]) for module in listed), strict=False)]
     return [part for part in after if part[0] in ("Pooling", "Dense")] or [("Pooling", "")]
-
-
-def padded(encodings: Sequence[Encoding], *, padding: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the encoder's inputs by name, int64 of shape (texts, longest text).
-
-    Args:
-        encodings: The tokens of each text.
-        padding: The token that fills up: attention and pooling leave it out, but some encoders
-            count positions by it.
-    """
-    shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
-    ids = np.full(shape, padding, dtype=np.int64)
-    types, mask = np.zeros_like(ids), np.zeros_like(ids)
-    for row, encoding in enumerate(encodings):
-        length = len(encoding.ids)
-        ids[row, :length], types[row, :length] = encoding.ids, encoding.type_ids
-        mask[row, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
 
 def foreign(written: Mapping[str, Any], read: Mapping[str, Any]) -> str:
