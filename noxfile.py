@@ -94,7 +94,7 @@ def fetch(session: nox.Session) -> None:
 
 @session(name="model")
 def model(session: nox.Session) -> None:
-    """Write a model's entry by reading and hashing its files."""
+    """Write a model's entry by reading and hashing its files, or a directory of it to mount."""
     orchestrate(session, "model")
 
 

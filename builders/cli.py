@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "preflight": "tell which cells, or packages on a platform, cannot exist, and why",
     "lock": "resolve the exact inputs anew and write the locks",
     "fetch": "fetch the files of models from a hub or directory, check and lock them",
-    "model": "write the entry of a model by reading and hashing it",
+    "model": "write a model's entry by reading and hashing it, or its directory",
     "smoke": "prove the selected cells' images again, without publishing them",
     "rebuild": "build the selected cells from nothing, elsewhere, and compare bit for bit",
     "serve": "run the embedding service on this host, as the images run it",

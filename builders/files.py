@@ -57,6 +57,11 @@ def canonical_json(document: object) -> bytes:
     ).encode()
 
 
+def readable_json(document: object) -> bytes:
+    """Return a document as the JSON of a model's files: indented, in its own order, ASCII."""
+    return f"{json.dumps(document, indent=2)}\n".encode("ascii")
+
+
 def digest_of(document: object) -> str:
     """Return `sha256:…` of a document's canonical JSON."""
     return f"sha256:{hashlib.sha256(canonical_json(document)).hexdigest()}"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from builders import fixture, space, upstream
+from builders import declaration, fixture, space, upstream
 from builders.errors import LockError, ModelError
 from builders.files import sha256_of, tree_digests, write_atomically
 from builders.matrix import Format, Matrix, Model
 from builders.pretrained import arrival, making
-from builders.pretrained.source import HUB, Source, is_fetched, sources
+from builders.pretrained.source import HUB, Source, is_fetched, on_hub, sources
 from builders.project import Project
 
 RECIPE = "model.json"
@@ -94,21 +94,21 @@ def directory(project: Project, name: str, form: Format | None) -> ModelDirector
         raise ModelError(f"the backend reads no format of {name}", remedy="choose another model")
     model = project.matrix.models[name]
     lock = read_lock(project.root, name)
-    recipe = _recipe(model, name, form, lock)
-    text = recipe.to_json().encode()
+    made = _recipe(model, name, form, lock)
+    text = made.to_json().encode()
 
     def make(target: Path) -> None:
         if is_fetched(model):
             making.make(name, model, form, _sources(project, name, lock), target)
         else:
             _write(model, form, target)
-        _check(name, recipe.files, tree_digests(target))
+        _check(name, made.files, tree_digests(target))
         write_atomically(target / RECIPE, text)
 
     return ModelDirectory(
         path=project.store.derived("models", hashlib.sha256(text).hexdigest(), make),
         digest=f"sha256:{hashlib.sha256(text).hexdigest()}",
-        files={**recipe.files, RECIPE: hashlib.sha256(text).hexdigest()},
+        files={**made.files, RECIPE: hashlib.sha256(text).hexdigest()},
         size=len(text) + sum(file.size for file in lock.formats[form].values()),
     )
 
@@ -119,30 +119,33 @@ def recipe_digest(project: Project, name: str, form: Format) -> str:
     Raises:
         LockError: The lock is missing, malformed or lacks the format.
     """
-    recipe = _recipe(project.matrix.models[name], name, form, read_lock(project.root, name))
-    return hashlib.sha256(recipe.to_json().encode()).hexdigest()
+    return hashlib.sha256(recipe(project, name, form).to_json().encode()).hexdigest()
+
+
+def recipe(project: Project, name: str, form: Format) -> space.Recipe:
+    """Return the recipe that goes into a model's directory.
+
+    Raises:
+        LockError: The lock is missing, malformed or lacks the format.
+    """
+    return _recipe(project.matrix.models[name], name, form, read_lock(project.root, name))
 
 
 def make_lock(matrix: Matrix, name: str, scratch: Path) -> ModelLock:
     """Make a model in every format of its precision, and return what it consists of.
 
     Raises:
-        ModelError: Its source weights or tokenizer are not those that matrix.yaml declares.
+        ModelError: What it is made of is not what matrix.yaml declares.
     """
     model = matrix.models[name]
-    made = None if upstream.name_of(model) else fixture.source_digests(_fixture(model))
-    if made and (made.weights, made.tokenizer) != (model.weights, model.tokenizer):
-        raise ModelError(
-            f"its weights are {made.weights} and its tokenizer {made.tokenizer}",
-            where=f"matrix.yaml: models.{name}",
-            remedy="declare these, if the change is meant: it is another vector space then",
-        )
     formats: dict[Format, Mapping[str, LockedFile]] = {}
     for form in model.formats:
         target = scratch / form
         target.mkdir(parents=True)
         _write(model, form, target)
         formats[form] = locked_files(target)
+    if not upstream.name_of(model):
+        declaration.check(name, model, _parts(model, formats))
     return ModelLock(formats=formats)
 
 
@@ -198,6 +201,18 @@ def _write(model: Model, form: Format, directory: Path) -> None:
         upstream.write(model, directory)
     else:
         fixture.write(_fixture(model), form, directory, model.precision)
+
+
+def _parts(
+    model: Model, formats: Mapping[Format, Mapping[str, LockedFile]]
+) -> Mapping[declaration.Part, str]:
+    """Return the digests of what a fixture is made of."""
+    made = fixture.source_digests(_fixture(model))
+    parts: dict[declaration.Part, str] = {"weights": made.weights, "tokenizer": made.tokenizer}
+    for files in formats.values():
+        if declaration.PREPROCESSOR in files:
+            parts["preprocessor"] = f"sha256:{files[declaration.PREPROCESSOR].sha256}"
+    return parts
 
 
 def _fixture(model: Model) -> str:
@@ -256,14 +271,23 @@ def _change(name: str, old: LockedFile | None, new: LockedFile | None) -> str:
 
 
 def _recipe(model: Model, name: str, form: Format, lock: ModelLock) -> space.Recipe:
-    """Return the recipe that goes into the model's directory."""
     if form not in lock.formats:
         raise LockError(
             f"the lock of model {name} has no format {form}",
             remedy="`nox -s lock` writes it; of a fetched model, delete the lock and fetch again",
         )
-    files = {path: locked.sha256 for path, locked in lock.formats[form].items()}
-    return space.recipe(name, model, file_format=form, files=files)
+    locked = lock.formats[form]
+    unaltered = [path for path, file in locked.items() if lock.sources.get(path) == file]
+    return space.recipe(
+        name,
+        model,
+        file_format=form,
+        files={path: file.sha256 for path, file in locked.items()},
+        sources={
+            path: space.HubFile(**vars(place), size=locked[path].size)
+            for path, place in on_hub(model, unaltered).items()
+        },
+    )
 
 
 def _check(name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> None:

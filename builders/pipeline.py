@@ -278,6 +278,7 @@ def _image(project: Project, cell: Cell, shared: Shared, reporter: Reporter) -> 
         found = found.model_copy(update={"seconds": {"build": built_seconds, **found.seconds}})
         verdict.keep(found, project.store, key)
     verdict.write(found, project.verdicts)
+    verdict.write_sbom(found, project.sboms)
     return Outcome(
         cell=cell,
         verdict=found,

@@ -84,10 +84,15 @@ def run(
 
 
 class Background:
-    """A program that runs beside ours, with our standard output and error."""
+    """A program that runs beside ours."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Its process's id."""
+        return self._process.pid
 
     def poll(self) -> int | None:
         """Return its exit status; None while it runs."""
@@ -98,21 +103,90 @@ class Background:
         return self._process.wait()
 
 
+class Conversation(Background):
+    """A program that answers each line of its standard input with one of its output."""
+
+    def ask(self, line: str, *, timeout: float) -> str:
+        """Send a line and return the answer.
+
+        Args:
+            line: Without its end.
+            timeout: Seconds after which the program is ended.
+
+        Raises:
+            ProcessError: It ended without an answer; its own messages are above.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None  # noqa: S101 (it was asked for below)
+        assert stdout is not None  # noqa: S101 (likewise)
+        impatience = threading.Timer(timeout, _end, [self._process])
+        impatience.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                stdin.write(f"{line}\n")
+                stdin.flush()
+            answer = stdout.readline()
+        finally:
+            impatience.cancel()
+        if not answer.endswith("\n"):
+            raise ProcessError(f"no answer from: {self._process.args!r}")
+        return answer.removesuffix("\n")
+
+
 @contextlib.contextmanager
 def background(
-    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    output: Path | None = None,
 ) -> Iterator[Background]:
     """Run a program until the block is left, however it is left.
+
+    Args:
+        argv: The program and its arguments; never a shell line.
+        env: Its whole environment; the current one if None.
+        output: A file for its standard output and error; ours if None.
+
+    Raises:
+        ProcessError: It cannot be started.
+    """
+    words = tuple(str(word) for word in argv)
+    with contextlib.ExitStack() as stack:
+        file = None if output is None else stack.enter_context(output.open("ab"))
+        process = _start(
+            words,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            text=True,
+        )
+        try:
+            yield Background(process)
+        finally:
+            _finish(process)
+
+
+@contextlib.contextmanager
+def conversation(
+    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None
+) -> Iterator[Conversation]:
+    """Run a program that is asked line by line until the block is left.
 
     Raises:
         ProcessError: It cannot be started.
     """
     words = tuple(str(word) for word in argv)
     process = _start(
-        words, env=None if env is None else dict(env), stdin=subprocess.DEVNULL, text=True
+        words,
+        env=None if env is None else dict(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
     )
     try:
-        yield Background(process)
+        yield Conversation(process)
     finally:
         _finish(process)
 

@@ -31,6 +31,11 @@ class Project:
         return self.root / "images"
 
     @property
+    def sboms(self) -> Path:
+        """Where the SBOM of each cell's image is written."""
+        return self.root / "dist" / "sboms"
+
+    @property
     def verdicts(self) -> Path:
         """Where the verdict of each cell is written."""
         return self.root / "dist" / "verdicts"

@@ -12,7 +12,6 @@ from builders import anchor as anchors
 from builders import comparison, exact_answers, host, known_answers, list_file, smoke, upstream
 from builders import corpus as corpora
 from builders.audit import Audit, AuditInputs, audit
-from builders.audit.image import EQUIVEC
 from builders.build import Recipe
 from builders.check import Check
 from builders.corpus import Corpus
@@ -21,9 +20,11 @@ from builders.engine import images as engine_images
 from builders.files import digest_of, sha256_of, tree_digests
 from builders.formats.layout import Layout
 from builders.inputs import shell
+from builders.inventory import locks
 from builders.lock import wheels as wheel_lock
 from builders.lock.debian import DebianLock
 from builders.model import ModelDirectory
+from builders.paths import EQUIVEC
 from builders.plan import Cell
 from builders.project import Project
 from builders.smoke.cell import SmokeCell, SmokeWheel
@@ -45,6 +46,7 @@ class Image:
 
     Attributes:
         debian: The Debian lock in force.
+        root: The diffIDs of the layers of the root file system, which is unpacked from it.
         drift: Where the root file systems that it was made with differ from the committed locks.
         wheels: Those that are in it.
         upstream: The image that answers in the place of an API; None if it asks none.
@@ -54,6 +56,7 @@ class Image:
     recipe: Recipe
     model: ModelDirectory
     debian: DebianLock
+    root: tuple[str, ...]
     drift: tuple[str, ...]
     wheels: Wheels
     upstream: Layout | None = None
@@ -200,6 +203,7 @@ def judge(
             reference=f"{expected.backend} with {expected.model}",
             upstream=subject.upstream,
         ),
+        components=audited.components,
         checks=checks,
         seconds={
             **stages.seconds,
@@ -243,6 +247,14 @@ def _expected(project: Project, cell: Cell, image: Image) -> AuditInputs:
         epoch=project.matrix.epoch,
         budget=project.matrix.backends[cell.backend].budget_mb,
         builder_paths=(str(project.root), str(project.store.cache)),
+        declared=locks.declared(
+            project,
+            cell,
+            debian=image.debian,
+            root=image.root,
+            wheels=image.wheels,
+            directory=image.model,
+        ),
         search_paths=list_file.read_if_there(backend / "search-paths.txt"),
     )
 

@@ -80,6 +80,7 @@ def refuse_taken_port(host: str, port: int) -> None:
 
 def _environment(service: Service) -> dict[str, str]:
     return {
+        "EMBEDDING_LOG_FORMAT": "text",  # for people
         **os.environ,
         "PYTHONPATH": os.pathsep.join(str(path) for path in service.module_path),
         "EMBEDDING_MODEL_DIR": str(service.model),

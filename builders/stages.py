@@ -155,6 +155,7 @@ def built(
         recipe=recipe,
         model=directory,
         debian=target,
+        root=tuple(layer.diff_id for layer in base.layout.layers),
         drift=(*drift.of_image(target, build), *wheels.drift),
         wheels=wheels,
     )

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from builders.check import Check
 from builders.errors import PublicationError
 from builders.files import write_atomically
+from builders.inventory import cyclonedx
+from builders.inventory.component import Component
 from builders.store import Store
 
 SCHEMA_VERSION = 1
@@ -80,6 +82,7 @@ class Verdict(_Statement):
     subject: Subject
     inputs: Inputs
     environment: Environment
+    components: tuple[Component, ...] = Field(description="what the image is made of")
     checks: tuple[Check, ...]
     seconds: dict[str, float] = Field(description="how long each stage took")
     finished: str = Field(description="UTC time, RFC 3339")
@@ -99,6 +102,19 @@ def write(verdict: Verdict, directory: Path) -> Path:
     """Write a verdict as `<cell>.json`, and return where."""
     path = directory / f"{verdict.cell}.json"
     write_atomically(path, verdict.model_dump_json(indent=2).encode() + b"\n")
+    return path
+
+
+def write_sbom(verdict: Verdict, directory: Path) -> Path:
+    """Write the SBOM of the image that was judged as `<cell>.cdx.json`, and return where."""
+    path = directory / f"{verdict.cell}.cdx.json"
+    text = cyclonedx.sbom(
+        verdict.subject.name,
+        verdict.subject.digest,
+        verdict.components,
+        epoch=verdict.inputs.epoch,
+    )
+    write_atomically(path, text.encode())
     return path
 
 

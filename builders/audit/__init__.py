@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from builders.audit.bytecode import byte_code
 from builders.audit.hygiene import no_builder_paths, no_privileges, no_scripts, no_tools, times
-from builders.audit.image import CODE, bytes_without_model, configuration, inputs, labels, size
+from builders.audit.image import bytes_without_model, configuration, inputs, labels, size
 from builders.audit.programs import (
     foreign_formats,
     machines,
@@ -17,10 +17,14 @@ from builders.audit.programs import (
     search_paths,
     symbol_versions,
 )
-from builders.audit.wheels import SITE, no_accelerators, wheel_records, wheels_locked
+from builders.audit.wheels import no_accelerators, wheel_records, wheels_locked
 from builders.check import Check
 from builders.formats import tree
 from builders.formats.layout import Layout
+from builders.inventory import inventory
+from builders.inventory.component import Component
+from builders.inventory.inventory import Declared
+from builders.paths import CODE, SITE
 
 STANDARD_LIBRARY = "usr/lib/python3.11"
 
@@ -40,6 +44,7 @@ class AuditInputs:
         budget: The most that the image may weigh, compressed and without its model, in megabytes.
         builder_paths: Paths of the machine that built it, which no file may mention.
         search_paths: Of libraries, which wheels' files may bear although the image lacks them.
+        declared: What it is made of.
     """
 
     platform: str
@@ -50,6 +55,7 @@ class AuditInputs:
     epoch: int
     budget: float
     builder_paths: tuple[str, ...]
+    declared: Declared
     search_paths: tuple[str, ...] = ()
 
 
@@ -60,11 +66,13 @@ class Audit:
     Attributes:
         bytes_without_model: The compressed size without the model.
         libraries: The absolute path of each shared library that the wheels brought.
+        components: What the image is made of.
     """
 
     checks: tuple[Check, ...]
     bytes_without_model: int
     libraries: tuple[str, ...]
+    components: tuple[Component, ...]
 
 
 def audit(layout: Layout, expected: AuditInputs, *, scratch: Path | None = None) -> Audit:
@@ -81,6 +89,8 @@ def audit(layout: Layout, expected: AuditInputs, *, scratch: Path | None = None)
     """
     with tree.opened(layout, scratch=scratch) as files:
         elf_files = programs(files, expected.platform)
+        diff_ids = [layer.diff_id for layer in layout.layers]
+        taken = inventory.take(files, diff_ids, expected.declared)
         return Audit(
             checks=(
                 configuration(files, layout, expected.platform),
@@ -101,7 +111,9 @@ def audit(layout: Layout, expected: AuditInputs, *, scratch: Path | None = None)
                 no_builder_paths(files, expected.builder_paths),
                 no_privileges(files),
                 times(files, layout, expected.epoch),
+                taken.check,
             ),
+            components=taken.components,
             bytes_without_model=bytes_without_model(files, layout),
             libraries=tuple(
                 f"/{path}"

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from builders.audit.wheels import SITE
 from builders.check import Check, from_findings
 from builders.formats.layer import Kind
 from builders.formats.layout import Layout
 from builders.formats.tree import FileTree
+from builders.paths import SITE
 
 _SCRIPTS = (f"{SITE}/bin", "usr/local/bin", "usr/local/sbin")
 

@@ -10,12 +10,9 @@ from builders.check import Check, from_findings
 from builders.formats.layer import Kind
 from builders.formats.layout import Layout
 from builders.formats.tree import FileTree
+from builders.paths import EQUIVEC, MODEL
 
 USER = "65532:65532"
-EQUIVEC = "opt/equivec"
-"""Where everything that is Equivec's own is, relative to the image's root."""
-MODEL = f"{EQUIVEC}/model"
-CODE = (f"{EQUIVEC}/backend", f"{EQUIVEC}/service")
 
 _MEGABYTE = 10**6
 

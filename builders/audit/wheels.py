@@ -21,9 +21,7 @@ from builders.audit.bytecode import source_of
 from builders.check import Check, from_findings
 from builders.errors import ArchiveError
 from builders.formats.tree import FileTree
-
-SITE = "usr/local/lib/python3.11/dist-packages"
-"""Where wheels are unpacked, relative to the image's root."""
+from builders.paths import SITE
 
 _METADATA = re.compile(r"(?P<directory>.*/(?:dist|site)-packages)/[^/]+\.(?:dist|egg)-info")
 _ACCELERATOR_LIBRARY = re.compile(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from builders.bench.claim import Claim, Measurement
+from builders.bench.record import Suite
+from builders.bench.serve.claims import SERVE
 
 BUILD = (
     Measurement(
@@ -284,3 +288,6 @@ BUILD = (
     ),
 )
 """Every measurement of `nox -s bench -- build`, in the page's order."""
+
+SUITES: Mapping[Suite, tuple[Measurement, ...]] = {"build": BUILD, "serve": SERVE}
+"""All that is claimed."""

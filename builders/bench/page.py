@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from builders.bench.claim import Claim, Measurement
-from builders.bench.record import Figure, Measured, Record
+from builders.bench.record import Figure, Measured, Record, Suite
 
 _HEAD = """\
 # Benchmarks
 
-Made by `nox -s bench -- build` from `benchmarks.json`; do not edit it by hand. Each part says by
-which command, on which machine and from which revision it was measured; `--only NAME` measures a
-part anew.
+Made by `nox -s bench -- build` and `nox -s bench -- serve` from `benchmarks.json`; do not edit it
+by hand. Each part says by which command, on which machine and from which revision it was measured;
+`--only NAME` measures a part anew.
 """
+
+Suites = Mapping[Suite, Sequence[Measurement]]
+"""All measurements, in the page's order."""
 
 _NOT_MEASURED = "not measured"
 
@@ -22,10 +25,14 @@ WIDTH = 100
 """Of a line of text, in characters; tables are as wide as they are."""
 
 
-def page(record: Record, measurements: Sequence[Measurement]) -> str:
+def page(record: Record, suites: Suites) -> str:
     """Return the page: a summary, then a section for each measurement, measured or not."""
-    parts = [_HEAD, "\n".join(_summary(record, measurements))]
-    parts += [_section(each, record.find(each.name)) for each in measurements]
+    parts = [_HEAD, "\n".join(_summary(record, suites))]
+    parts += [
+        _section(suite, each, record.find(suite, each.name))
+        for suite, measurements in suites.items()
+        for each in measurements
+    ]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)
 
 
@@ -73,29 +80,33 @@ def _reaches(claim: Claim, figure: Figure, bound: float) -> bool:
     return figure.bound == "exact" and figure.value <= bound
 
 
-def _summary(record: Record, measurements: Sequence[Measurement]) -> Iterator[str]:
+def _summary(record: Record, suites: Suites) -> Iterator[str]:
     """Yield a table of every claim of which something is asked."""
     yield "| claim | measured | target | |"
     yield "|---|---|---|---|"
-    for measurement in measurements:
-        measured = record.find(measurement.name)
-        for claim in measurement.claims:
-            if claim.target is None:
-                continue
-            figures = [f for f in measured.figures if f.claim == claim.name] if measured else []
-            for figure in figures:
-                yield (
-                    f"| {_text(claim, figure)} | {value(figure, claim.unit)}"
-                    f" | {_bound(claim, claim.target)} | {standing(claim, figure)} |"
-                )
-            if not figures:
-                yield f"| {claim.text} | {_NOT_MEASURED} | {_bound(claim, claim.target)} | |"
+    for suite, measurements in suites.items():
+        for measurement in measurements:
+            yield from _rows(measurement, record.find(suite, measurement.name))
 
 
-def _section(measurement: Measurement, measured: Measured | None) -> str:
+def _rows(measurement: Measurement, measured: Measured | None) -> Iterator[str]:
+    for claim in measurement.claims:
+        if claim.target is None:
+            continue
+        figures = [f for f in measured.figures if f.claim == claim.name] if measured else []
+        for figure in figures:
+            yield (
+                f"| {_text(claim, figure)} | {value(figure, claim.unit)}"
+                f" | {_bound(claim, claim.target)} | {standing(claim, figure)} |"
+            )
+        if not figures:
+            yield f"| {claim.text} | {_NOT_MEASURED} | {_bound(claim, claim.target)} | |"
+
+
+def _section(suite: Suite, measurement: Measurement, measured: Measured | None) -> str:
     text = [f"## {measurement.title}", "", _wrapped(measurement.method), ""]
     if measured is None:
-        command = f"nox -s bench -- build --only {measurement.name}"
+        command = f"nox -s bench -- {suite} --only {measurement.name}"
         return "\n".join([*text, f"Not measured yet: `{command}`."])
     machine = measured.machine
     text += [

@@ -14,6 +14,10 @@ Bound = Literal["exact", "at least"]
 """Whether a value is what was measured, or less than it would have been."""
 
 
+Suite = Literal["build", "serve"]
+"""What `nox -s bench --` takes first: measurements of one kind."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -54,16 +58,19 @@ class Record(_Part):
 
     schema_version: Literal[1] = 1
     build: tuple[Measured, ...] = ()
+    serve: tuple[Measured, ...] = ()
 
-    def find(self, measurement: str) -> Measured | None:
+    def find(self, suite: Suite, measurement: str) -> Measured | None:
         """Return the result of a measurement; None if it was never taken."""
-        return next((each for each in self.build if each.measurement == measurement), None)
+        results: tuple[Measured, ...] = getattr(self, suite)
+        return next((each for each in results if each.measurement == measurement), None)
 
-    def including(self, measured: Measured) -> Record:
+    def including(self, suite: Suite, measured: Measured) -> Record:
         """Return a record in which a result takes the place of an earlier one."""
-        others = (each for each in self.build if each.measurement != measured.measurement)
+        results: tuple[Measured, ...] = getattr(self, suite)
+        others = (each for each in results if each.measurement != measured.measurement)
         ordered = sorted((*others, measured), key=lambda each: each.measurement)
-        return Record(build=tuple(ordered))
+        return self.model_copy(update={suite: tuple(ordered)})
 
 
 def read(path: Path) -> Record:

@@ -10,7 +10,8 @@ import os
 import sys
 import time
 
-from embedding_service import contract, recipe, tokens
+from embedding_service import contract, recipe
+from embedding_service.reading import Reader
 from embedding_service.settings import Settings
 
 
@@ -20,18 +21,18 @@ def main() -> None:
     settings = Settings.from_environment(os.environ)
     chosen = recipe.read(settings.model_dir)
     backend = contract.load(settings.model_dir, chosen, contract.backend_class(), settings)
+    reader = Reader(chosen, backend.tokenizer)
     seconds = []
     for _ in range(warm + times):
         begun = time.perf_counter()
-        contract.embed(backend, chosen, [text])
+        read = reader.read(text, index=0)
+        contract.computed(backend, chosen, [read.given])
         seconds.append(time.perf_counter() - begun)
     backend.close()
-    tokenizer = tokens.tokenizer(settings.model_dir)
-    (encoding,) = tokens.encodings(tokenizer, [text], limit=chosen.max_tokens)
     found = {
         "runtime": dict(backend.runtime),
         "seconds": seconds[warm:],
-        "tokens": len(encoding.ids),
+        "tokens": read.tokens,
     }
     json.dump(found, sys.stdout)
 

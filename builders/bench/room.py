@@ -16,11 +16,11 @@ import zstandard
 
 from builders import project, verdict
 from builders.audit.bytecode import source_of
-from builders.audit.wheels import SITE
 from builders.errors import BenchError
 from builders.formats import layout, tree
 from builders.formats.layout import Layout
 from builders.formats.tree import FileTree
+from builders.paths import SITE
 from builders.project import Project
 
 LEVEL = 11

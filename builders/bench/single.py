@@ -10,22 +10,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from builders import fixture, host, space, stages
+from builders import host, stages
 from builders import model as models
-from builders.bench import anew, default_wheel
+from builders.bench import anew, deep, default_wheel
 from builders.bench.bench import Bench, median
 from builders.bench.record import Figure
 from builders.errors import BenchError
-from builders.files import digest_of, tree_digests
 from builders.process import run
-from builders.project import Project
 from builders.store import link_or_copy
 from builders.wheelhouse.gather import Toolchain
 
 BACKEND, MODEL = "llama-cpp", "fixture-768"
-DEEP = "nomic-768-twin"
-"""The fixture of a real model's shape: on the default one, the matrices take little of the time."""
-
 SHORT = "where is the nearest train station"
 LONG = " ".join([SHORT] * 12)
 AVX2 = "haswell"
@@ -104,9 +99,9 @@ def single(bench: Bench) -> tuple[Figure, ...]:
     default = replace(ours, python=default_wheel.python(bench, BACKEND))
     figures = list(compared(("ours", "default", "ratio"), _in_turn(bench, ours, default)))
     only_avx2 = only_variant(ours.python, AVX2, bench.scratch / AVX2)
-    deep = _deep_model(project)
+    quantised = deep.directory(project, "gguf", "q8_0")
     for text, times in ((SHORT, 30), (LONG, 10)):
-        best = replace(ours, model=deep, text=text, warm=3, times=times)
+        best = replace(ours, model=quantised, text=text, warm=3, times=times)
         rounds = _in_turn(bench, replace(best, path=(only_avx2, *path)), best)
         refuse_same_variant(rounds)
         figures += compared(("avx2", "best", "gain"), rounds)
@@ -204,25 +199,3 @@ def repeated(subject: Subject) -> Repeated:
         timeout=RUN_SECONDS,
     )
     return Repeated.model_validate_json(completed.stdout)
-
-
-def _deep_model(project: Project) -> Path:
-    """Return the directory of a fixture of a real model's shape, in Q8_0."""
-
-    def make(directory: Path) -> None:
-        fixture.write(DEEP, "gguf", directory, "q8_0")
-        source = fixture.source_digests(DEEP)
-        like = project.matrix.models[MODEL].model_copy(
-            update={
-                "precision": "q8_0",
-                "tokenizer": source.tokenizer,
-                "weights": source.weights,
-            }
-        )
-        files = dict(tree_digests(directory))
-        recipe = space.recipe(DEEP, like, file_format="gguf", files=files)
-        (directory / models.RECIPE).write_text(recipe.to_json(), encoding="utf-8")
-
-    code = tree_digests(Path(fixture.__file__).parent, leave_out=("__pycache__",))
-    key = digest_of({"code": dict(code), "name": DEEP})
-    return project.store.derived("bench-models", key.removeprefix("sha256:"), make)

@@ -12,13 +12,15 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from builders import host, project
 from builders.bench import build, claims, page, record
 from builders.bench.bench import Bench
-from builders.bench.record import Machine, Measured
+from builders.bench.record import Figure, Machine, Measured, Suite
+from builders.bench.serve import measurements
 from builders.errors import SelectionError
 from builders.files import write_atomically
 from builders.matrix.spelling import suggestion
@@ -27,61 +29,69 @@ from builders.process import run as run_process
 from builders.report.lines import LineReporter
 from builders.report.terminal import console
 
-EXAMPLES = ("build", "build --only cold,ratio")
+EXAMPLES = ("build", "build --only cold,ratio", "serve --only soak")
+
+MEASUREMENTS: Mapping[Suite, Mapping[str, Callable[[Bench], tuple[Figure, ...]]]] = {
+    "build": build.MEASUREMENTS,
+    "serve": measurements.MEASUREMENTS,
+}
+"""What takes the measurements of `claims.SUITES`, by name."""
 
 _SECONDS = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    names = ", ".join(build.MEASUREMENTS)
-    parser.add_argument("suite", choices=("build",), help="what to measure")
+    parser.add_argument("suite", choices=tuple(MEASUREMENTS), help="what to measure")
+    names = "; ".join(f"{suite}: {', '.join(known)}" for suite, known in MEASUREMENTS.items())
     parser.add_argument(
         "--only",
-        type=measurements,
-        default=tuple(build.MEASUREMENTS),
+        default="",
         metavar="NAME,…",
-        help=f"these measurements of {names} (default: all)",
+        help=f"these measurements (default: all of the suite's). {names}",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and write the record and the page after each measurement."""
+    suite: Suite = arguments.suite
+    chosen = selected(arguments.only, suite) if arguments.only else tuple(MEASUREMENTS[suite])
     checkout = project.load()
     documents = checkout.root / "docs"
     results = documents / "benchmarks.json"
     record.read(results)
-    for name in arguments.only:
+    for name in chosen:
         _say(f"{name}:")
-        measured = _measure(checkout, name)
+        measured = _measure(checkout, suite, name)
         # Read again: another measurement may have been written meanwhile.
-        newest = record.read(results).including(measured)
+        newest = record.read(results).including(suite, measured)
         record.write(newest, results)
-        text = page.page(newest, claims.BUILD)
+        text = page.page(newest, claims.SUITES)
         write_atomically(documents / "benchmarks.md", text.encode())
-        for line in page.lines(measured, claims.BUILD):
+        for line in page.lines(measured, claims.SUITES[suite]):
             _say(f"  {line}")
     return 0
 
 
-def measurements(text: str) -> tuple[str, ...]:
-    """Return the names of measurements that a text lists, each once.
+def selected(text: str, suite: Suite) -> tuple[str, ...]:
+    """Return the names of a suite's measurements that a text lists, each once.
 
     Raises:
         SelectionError: One of them is not known.
     """
+    known = MEASUREMENTS[suite]
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in names or ("",):
-        if name not in build.MEASUREMENTS:
+        if name not in known:
             raise SelectionError(
-                f"{name!r} is no measurement{suggestion(name, build.MEASUREMENTS)}",
+                f"{name!r} is no measurement{suggestion(name, known)}",
                 where="--only",
-                remedy=f"there are: {', '.join(build.MEASUREMENTS)}",
+                remedy=f"there are: {', '.join(known)}",
             )
     return names
 
 
-def _measure(checkout: project.Project, name: str) -> Measured:
+def _measure(checkout: project.Project, suite: Suite, name: str) -> Measured:
     machine = _machine()
     taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with tempfile.TemporaryDirectory(prefix="equivec-bench-") as scratch:
@@ -89,10 +99,10 @@ def _measure(checkout: project.Project, name: str) -> Measured:
         screen = console(sys.stdout, os.environ)
         with LineReporter([], console=screen, environment={}, clock=time.monotonic) as reporter:
             bench = Bench(project=checkout, scratch=Path(scratch), reporter=reporter)
-            figures = build.MEASUREMENTS[name](bench)
+            figures = MEASUREMENTS[suite][name](bench)
     return Measured(
         measurement=name,
-        command=f"nox -s bench -- build --only {name}",
+        command=f"nox -s bench -- {suite} --only {name}",
         taken=taken,
         revision=_revision(checkout.root),
         machine=machine,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Literal
 
 from builders.conversion.architecture import Architecture
 from builders.conversion.wordpiece import WordPiece
+from builders.files import readable_json
 
 
 def encoder(
@@ -19,8 +19,8 @@ def encoder(
     asks for remote code.
     """
     return {
-        "config.json": _json(_transformer(architecture, tokenizer)),
-        "tokenizer_config.json": _json(_tokenizer(tokenizer, max_tokens)),
+        "config.json": readable_json(_transformer(architecture, tokenizer)),
+        "tokenizer_config.json": readable_json(_tokenizer(tokenizer, max_tokens)),
     }
 
 
@@ -40,7 +40,7 @@ def modules(
         {"2_Normalize": "Normalize"} if normalize else {}
     )
     return {
-        "modules.json": _json(
+        "modules.json": readable_json(
             [
                 {
                     "idx": place,
@@ -51,15 +51,17 @@ def modules(
                 for place, (path, kind) in enumerate(paths.items())
             ]
         ),
-        "sentence_bert_config.json": _json({"max_seq_length": max_tokens, "do_lower_case": False}),
-        "config_sentence_transformers.json": _json(
+        "sentence_bert_config.json": readable_json(
+            {"max_seq_length": max_tokens, "do_lower_case": False}
+        ),
+        "config_sentence_transformers.json": readable_json(
             {
                 "prompts": dict(prompts),
                 "default_prompt_name": None,
                 "similarity_fn_name": "cosine",
             }
         ),
-        "1_Pooling/config.json": _json(
+        "1_Pooling/config.json": readable_json(
             {
                 "word_embedding_dimension": dimension,
                 "pooling_mode_cls_token": pooling == "cls",
@@ -72,7 +74,7 @@ def modules(
             }
         ),
         # Normalize has nothing to say, but an empty directory is lost in archives, layers and git.
-        **({"2_Normalize/config.json": _json({})} if normalize else {}),
+        **({"2_Normalize/config.json": readable_json({})} if normalize else {}),
     }
 
 
@@ -116,7 +118,3 @@ def _tokenizer(tokenizer: WordPiece, max_tokens: int) -> dict[str, object]:
         "sep_token": "[SEP]",
         "mask_token": "[MASK]",
     }
-
-
-def _json(document: object) -> bytes:
-    return f"{json.dumps(document, indent=2)}\n".encode("ascii")

@@ -11,7 +11,14 @@ from pydantic import AfterValidator, Field, ValidationError
 from builders.errors import MatrixError
 from builders.matrix import names as matrix_names
 from builders.matrix import validation, yaml_file
-from builders.matrix.model import FIXTURE_FORMATS, PICKLES, KnownAnswer, Model, ModelFile
+from builders.matrix.model import (
+    FIXTURE_FORMATS,
+    PICKLES,
+    KnownAnswer,
+    Matryoshka,
+    Model,
+    ModelFile,
+)
 from builders.matrix.section import (
     ENGINE,
     PAGE,
@@ -41,6 +48,7 @@ __all__ = [
     "Input",
     "KnownAnswer",
     "Matrix",
+    "Matryoshka",
     "Model",
     "ModelFile",
     "Platform",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from builders.matrix.section import (
     FILE,
@@ -19,6 +19,7 @@ from builders.matrix.section import (
     Inputs,
     Name,
     Section,
+    unrepeated,
 )
 from builders.matrix.spelling import suggestion
 
@@ -67,6 +68,19 @@ class ModelFile(Section):
     """The repository that it comes from, if not the model's."""
 
 
+class Matryoshka(Section):
+    """How a model's vectors may be shortened: to their first numbers, then to unit length."""
+
+    dimensions: Annotated[
+        tuple[Annotated[int, Field(gt=0)], ...],
+        Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(unrepeated),
+    ]
+    """How long they may be, each shorter than the model's own."""
+    layer_norm: bool = False
+    """Whether a layer normalisation comes first (nomic-embed-text-v1.5)."""
+
+
 class Model(Section):
     """Weights, tokenizer and recipe."""
 
@@ -75,6 +89,8 @@ class Model(Section):
     `nox -s fetch`, `file:DIRECTORY` is there, `openai:MODEL` is served by an API."""
     licence: str = Field(min_length=1)
     """Its SPDX licence expression."""
+    citation: str | None = Field(default=None, min_length=1)
+    """How its authors want it to be cited, in a line."""
     dimension: int = Field(gt=0)
     """How many numbers a vector has."""
     max_tokens: int = Field(gt=0)
@@ -85,6 +101,9 @@ class Model(Section):
     """Digest of the source weights, whatever file format is made of them."""
     tokenizer: Digest
     """Digest of tokenizer.json."""
+    preprocessor: Digest | None = None
+    """Digest of preprocessor_config.json, by which images become numbers. Left out where the images
+    share the space of another model's texts."""
     formats: Formats = Field(default_factory=_formats, validate_default=True)
     """The file formats in which it can be had; of a text fixture: those it is made in."""
     files: Mapping[Annotated[str, Field(pattern=FILE)], ModelFile] = Field(
@@ -104,6 +123,8 @@ class Model(Section):
     """What is put before a text, by the purpose of the vector."""
     default_prompt: str | None = None
     """The key of the prompt that a text gets which asks for none; null: no prompt."""
+    matryoshka: Matryoshka | None = None
+    """How its vectors may be shortened; left out: not at all."""
     known_answers: Mapping[Name, KnownAnswer] = {}
     """Vectors that others have published of these weights, by a name: containers must agree."""
 
@@ -138,6 +159,21 @@ class Model(Section):
         if is_fetched and not files:
             raise ValueError("missing: it says which files are fetched")
         return files
+
+    @field_validator("matryoshka")
+    @classmethod
+    def _are_shorter(cls, shorter: Matryoshka | None, info: ValidationInfo) -> Matryoshka | None:
+        dimension = info.data.get("dimension")
+        if shorter and dimension and max(shorter.dimensions) >= dimension:
+            raise ValueError(f"{max(shorter.dimensions)} is not shorter than {dimension}")
+        return shorter
+
+    @field_validator("inputs")
+    @classmethod
+    def _are_preprocessed(cls, inputs: Inputs, info: ValidationInfo) -> Inputs:
+        if info.data.get("preprocessor") and "image" not in inputs:
+            raise ValueError("a preprocessor is of images: this model takes none")
+        return inputs
 
     @field_validator("known_answers")
     @classmethod

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_Item = TypeVar("_Item", str, int)
 
 Platform = Literal["linux/amd64", "linux/arm64", "darwin/arm64"]
 Format = Literal["onnx", "sentence-transformers", "gguf", "transformers", "remote-code", "openai"]
@@ -46,9 +48,9 @@ RULES: Mapping[str, str] = {
 """What each pattern means, in words."""
 
 
-def unrepeated(names: tuple[str, ...]) -> tuple[str, ...]:
+def unrepeated(names: tuple[_Item, ...]) -> tuple[_Item, ...]:
     """Refuse a list that says something twice."""
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted({str(name) for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"names {', '.join(repeated)} more than once")
     return names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -99,7 +100,13 @@ def _keys(model: type[BaseModel], location: Location) -> tuple[str, ...]:
     current: Any = model
     for part in location:
         if isinstance(current, type) and issubclass(current, BaseModel):
-            current = current.model_fields[str(part)].annotation
+            current = _present(current.model_fields[str(part)].annotation)
         else:
             current = get_args(current)[-1]
     return tuple(current.model_fields)
+
+
+def _present(annotation: Any) -> Any:
+    """Return the type of a value that may be left out, when it is there."""
+    types = get_args(annotation)
+    return types[0] if types[1:] == (NoneType,) else annotation

@@ -93,10 +93,11 @@ def describe(place: Place, *, name: str | None, pooling: Pooling | None) -> Desc
     }
     default = settings.get("default_prompt_name")
     paths = (WEIGHTS, CONFIGURATION, TOKENIZER, *(modules.files if obstacle else ()))
+    licence = _licence(place)
     return Description(
         source=place.source,
-        name=name or re.sub(r"[^a-z0-9]+", "-", place.name.lower()).strip("-"),
-        licence=_licence(place),
+        name=name or _name(place),
+        licence=licence,
         dimension=modules.dimension or _dimension(config),
         max_tokens=_max_tokens(place, config),
         formats=("sentence-transformers",) if obstacle else _CONVERTED,
@@ -106,7 +107,28 @@ def describe(place: Place, *, name: str | None, pooling: Pooling | None) -> Desc
         dense_layers=bool(modules.dense),
         prompts=prompts,
         default_prompt=default if default in prompts else None,
-        notes=(f"not converted to ONNX and GGUF: {obstacle}",) if obstacle else (),
+        notes=(
+            *((f"not converted to ONNX and GGUF: {obstacle}",) if obstacle else ()),
+            *_licence_notes(licence),
+        ),
+    )
+
+
+def _name(place: Place) -> str:
+    """Return a place's own name, as far as matrix.yaml allows: `bge-base-en-v1.5`.
+
+    Raises:
+        ModelError: Nothing is left of it.
+    """
+    between = re.sub(
+        r"[^a-z0-9]+", lambda run: run[0] if run[0] in "._" else "-", place.name.lower()
+    )
+    if name := between.strip("-._"):
+        return name
+    raise ModelError(
+        f"no key of matrix.yaml can be made of the name {place.name!r}",
+        where=place.source,
+        remedy="choose one: --name NAME",
     )
 
 
@@ -223,6 +245,13 @@ def _licence(place: Place) -> str:
     named = re.search(r"^license:\s*['\"]?([\w.+-]+)", header, re.MULTILINE)
     said = named[1].lower() if named else "unknown"
     return _LICENCES.get(said, f"LicenseRef-{said}")
+
+
+def _licence_notes(licence: str) -> tuple[str, ...]:
+    if not licences.unaccepted(licence, ()):
+        return ()
+    said = f"{licence} is not open: images with these weights are not published"
+    return (f"{said}, unless `licence` is corrected, or accept_licences names it",)
 
 
 def _json(place: Place, path: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def inserted(content: str, entry: str, *, where: str = "matrix.yaml") -> str:
 
 def _lines(described: Description) -> Iterator[str]:
     yield f"  {described.name}:"
-    yield f"    source: {described.source}"
+    yield f"    source: {_plain(described.source)}"
     yield f"    licence: {described.licence}"
     yield f"    dimension: {described.dimension}"
     yield f"    max_tokens: {described.max_tokens}"
@@ -93,3 +93,8 @@ def _lines(described: Description) -> Iterator[str]:
             yield f"      {key}: {json.dumps(prompt, ensure_ascii=False)}"
         default = described.default_prompt
         yield f"    default_prompt: {'null' if default is None else default}"
+
+
+def _plain(value: str) -> str:
+    """Return a text as YAML reads it: a directory's name may hold what means something there."""
+    return value if re.fullmatch(r"[\w./:@-]+", value) else json.dumps(value, ensure_ascii=False)

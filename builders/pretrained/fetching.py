@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders import model
+from builders import declaration, model
 from builders.errors import LockError, ModelError
 from builders.files import write_atomically
 from builders.matrix import Model
@@ -160,21 +160,21 @@ def _fetch(
 
 
 def _check_source(name: str, entry: Model, found: Mapping[str, LockedFile]) -> None:
-    """Check that the source weights and the tokenizer are those that the entry declares."""
-    weights = [file.sha256 for path, file in found.items() if path.endswith(making.WEIGHTS)]
-    if weights and entry.weights.removeprefix("sha256:") not in weights:
-        raise ModelError(
-            f"its weights are sha256:{weights[0]}",
-            where=f"matrix.yaml: models.{name}",
-            remedy="declare these, if the change is meant: it is another vector space then",
-        )
-    tokenizer = found.get(making.TOKENIZER)
-    if tokenizer is not None and f"sha256:{tokenizer.sha256}" != entry.tokenizer:
-        raise ModelError(
-            f"its tokenizer is sha256:{tokenizer.sha256}",
-            where=f"matrix.yaml: models.{name}",
-            remedy="declare it, if the change is meant: it is another vector space then",
-        )
+    """Check that what was fetched is what the entry declares."""
+    parts: dict[declaration.Part, str] = {}
+    weights = [
+        f"sha256:{file.sha256}" for path, file in found.items() if path.endswith(making.WEIGHTS)
+    ]
+    if weights:  # of several, one is the source
+        parts["weights"] = entry.weights if entry.weights in weights else weights[0]
+    named: tuple[tuple[declaration.Part, str], ...] = (
+        ("tokenizer", making.TOKENIZER),
+        ("preprocessor", declaration.PREPROCESSOR),
+    )
+    for part, path in named:
+        if path in found:
+            parts[part] = f"sha256:{found[path].sha256}"
+    declaration.check(name, entry, parts)
 
 
 def _made(store: Store, name: str, entry: Model, found: Mapping[str, LockedFile]) -> ModelLock:

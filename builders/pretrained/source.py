@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,21 @@ def sources(root: Path, model: Model) -> Mapping[str, Source]:
     return {
         name: _source(root, file.source or model.source, file.path or name)
         for name, file in model.files.items()
+    }
+
+
+def on_hub(model: Model, names: Collection[str]) -> Mapping[str, HubFile]:
+    """Return those of a model's files that come from a hub, and where each is there.
+
+    Args:
+        model: Any model.
+        names: Of files in the directory that a backend loads.
+    """
+    places = sources(Path(), model) if is_fetched(model) else {}
+    return {
+        name: place
+        for name, place in places.items()
+        if name in names and isinstance(place, HubFile)
     }
 
 

@@ -14,11 +14,12 @@ from embedding_service import gguf, tokens
 from embedding_service import recipe as recipes
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import InputError, ModelError
+from embedding_service.inputs import Text
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 NO_PREFIX = ""
 """Embed4All puts `search_document: ` before a text unless it is told otherwise. The contract puts
@@ -41,7 +42,10 @@ class Backend:
     libraries: ClassVar[tuple[str, ...]] = ("gpt4all", "numpy", "tokenizers")
 
     def __init__(self, recipe: Recipe, words: _Words, embedder: Any) -> None:
-        self.capabilities = Capabilities(text=True, image=False, max_tokens=recipe.max_tokens)
+        self.capabilities = Capabilities(
+            text=True, image=False, max_tokens=recipe.max_tokens, batching="none"
+        )
+        self.tokenizer = words.tokenizer
         self.runtime = {"implementation": embedder.gpt4all.backend, "device": "cpu"}
         self._recipe = recipe
         self._words = words
@@ -79,16 +83,13 @@ class Backend:
         _refuse_own_prefixes(embedder, str(header.keys.get("general.name")))
         return cls(recipe, words, embedder)
 
-    def embed(self, inputs: Sequence[str]) -> Vectors:
+    def embed(self, inputs: Sequence[Text]) -> Vectors:
         """Return the texts' vectors, float32 of shape (texts, dimension).
 
         Raises:
-            TooLongError: A text has more tokens than the recipe allows.
-            NoTokensError: The tokenizer makes no token of a text.
             InputError: A text's tokens are none that a text can be written for.
         """
-        encodings = tokens.encodings(self._words.tokenizer, inputs, limit=self._recipe.max_tokens)
-        texts = [self._words.text(encoding, index) for index, encoding in enumerate(encodings)]
+        texts = [self._words.text(each.ids, index) for index, each in enumerate(inputs)]
         vectors = np.array([self._vector(*text) for text in texts], dtype=np.float32)
         if not self._recipe.normalize:
             return vectors
@@ -119,6 +120,8 @@ class _Words:
         if model["type"] != "WordPiece":
             raise ModelError(f"gpt4all's texts are made of WordPiece's tokens, not {model['type']}")
         self.tokenizer = tokenizer
+        before, after = tokens.specials(tokenizer)
+        self._inner = slice(len(before), -len(after) or None)
         self._inside = str(model["continuing_subword_prefix"])
         self._unknown = str(model["unk_token"])
         self._special = frozenset(
@@ -129,22 +132,20 @@ class _Words:
             raise ModelError(f"tokenizer.json knows each of {', '.join(UNKNOWN)}")
         self._stranger = own[0]
 
-    def text(self, encoding: Encoding, index: int) -> tuple[str, int]:
-        """Return the text that has an encoding's tokens, and how many there are.
+    def text(self, ids: Sequence[int], index: int) -> tuple[str, int]:
+        """Return the text that has these tokens, and how many there are.
 
         The special tokens at the beginning and end do not count: gpt4all puts them there.
 
         Args:
-            encoding: Of one input.
+            ids: Of one input.
             index: Which of the inputs it is.
 
         Raises:
             InputError: There are none, or one of them is written like a special token.
         """
         words: list[str] = []
-        # Of a fast encoding, the library keeps the tokens' ids and not what they are written like.
-        found = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
-        pieces = [str(self.tokenizer.id_to_token(id_)) for id_, special in found if not special]
+        pieces = [str(self.tokenizer.id_to_token(id_)) for id_ in ids[self._inner]]
         if not pieces:
             raise InputError("gpt4all can embed no text that has no word", index=index)
         for piece in pieces:

@@ -19,6 +19,8 @@ from embedding_service import gguf, tokens
 from embedding_service import recipe as recipes
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import InputError, ModelError
+from embedding_service.inputs import Text
+from embedding_service.pooling import normalised
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
@@ -40,10 +42,12 @@ class Backend:
     libraries: ClassVar[tuple[str, ...]] = ("llama-cpp-python", "numpy", "tokenizers")
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, model: _Model) -> None:
-        self.capabilities = Capabilities(text=True, image=False, max_tokens=recipe.max_tokens)
+        self.capabilities = Capabilities(
+            text=True, image=False, max_tokens=recipe.max_tokens, batching="none"
+        )
+        self.tokenizer = tokenizer
         self.runtime = runtime()
         self._recipe = recipe
-        self._tokenizer = tokenizer
         self._model = model
 
     @classmethod
@@ -69,23 +73,19 @@ class Backend:
         model = _Model(path, limit=recipe.max_tokens, threads=settings.threads)
         return cls(recipe, tokenizer, model)
 
-    def embed(self, inputs: Sequence[str]) -> Vectors:
+    def embed(self, inputs: Sequence[Text]) -> Vectors:
         """Return the texts' vectors, float32 of shape (texts, dimension); any thread may call it.
 
         Raises:
-            TooLongError: A text has more tokens than the recipe allows.
-            NoTokensError: The tokenizer makes no token of a text.
             InputError: A text has a token that the model has no row for.
         """
-        encodings = tokens.encodings(self._tokenizer, inputs, limit=self._recipe.max_tokens)
-        for index, encoding in enumerate(encodings):
-            if max(encoding.ids) >= self._model.vocabulary:
+        for index, text in enumerate(inputs):
+            if max(text.ids) >= self._model.vocabulary:
                 raise InputError("the text has a token that the model does not know", index=index)
-        vectors = self._model.embed([encoding.ids for encoding in encodings])
+        vectors = self._model.embed([text.ids for text in inputs])
         if not self._recipe.normalize:
             return vectors
-        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
+        return normalised(vectors)
 
     def close(self) -> None:
         """Free the model."""

@@ -23,7 +23,7 @@ from embedding_service import pictures, tokens, vendored, weights
 from embedding_service import recipe as recipes
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import ImageTooLargeError, InputError, ModelError
-from embedding_service.inputs import Image, Input
+from embedding_service.inputs import Given, Image, Text
 from embedding_service.pooling import mean_pooled, normalised, padded
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
@@ -53,12 +53,18 @@ class Backend:
         "transformers",
     )
 
-    def __init__(self, recipe: Recipe, embedded: Mapping[type, Embed]) -> None:
+    def __init__(
+        self, recipe: Recipe, tokenizer: Tokenizer | None, embedded: Mapping[type, Embed]
+    ) -> None:
         import torch  # noqa: PLC0415 -- takes seconds: `load` has imported it
 
         self.capabilities = Capabilities(
-            text=str in embedded, image=Image in embedded, max_tokens=recipe.max_tokens
+            text=Text in embedded,
+            image=Image in embedded,
+            max_tokens=recipe.max_tokens,
+            batching="padded",
         )
+        self.tokenizer = tokenizer
         self.runtime = {"cpu_capability": torch.backends.cpu.get_cpu_capability()}
         self._normalize = recipe.normalize
         self._embedded = dict(embedded)
@@ -86,27 +92,23 @@ class Backend:
         # for a place when it is imported, and a container has no temporary directory.
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(model_dir)
         weights.prepare(settings)
+        tokenizer: Tokenizer | None = None
         embedded: dict[type, Embed] = {}
         if "text" in recipe.inputs:
             text = _encoder(model_dir, "text", recipe)
             _check_positions(text.config, recipe)
-            embedded[str] = _TextEncoder(
-                model=text,
-                tokenizer=tokens.tokenizer(model_dir),
-                max_tokens=recipe.max_tokens,
-            )
+            tokenizer = tokens.tokenizer(model_dir)
+            embedded[Text] = _TextEncoder(model=text)
         if "image" in recipe.inputs:
             embedded[Image] = _VisionEncoder(
                 model=_encoder(model_dir, "vision", recipe), processor=_processor(model_dir)
             )
-        return cls(recipe, embedded)
+        return cls(recipe, tokenizer, embedded)
 
-    def embed(self, inputs: Sequence[Input]) -> Vectors:
+    def embed(self, inputs: Sequence[Given]) -> Vectors:
         """Return the vectors of texts and images, float32 of shape (inputs, dimension).
 
         Raises:
-            TooLongError: A text has more tokens than the recipe allows.
-            NoTokensError: The tokenizer makes no token of a text.
             ImageError: One of the inputs is no image that can be read.
         """
         import torch  # noqa: PLC0415 -- takes seconds: `load` has imported it
@@ -138,12 +140,9 @@ Embed = Callable[[Sequence[Any]], Vectors]
 @dataclass(frozen=True, kw_only=True)
 class _TextEncoder:
     model: Any
-    tokenizer: Tokenizer
-    max_tokens: int
 
-    def __call__(self, texts: Sequence[str]) -> Vectors:
-        encodings = tokens.encodings(self.tokenizer, texts, limit=self.max_tokens)
-        fields = padded(encodings)
+    def __call__(self, texts: Sequence[Text]) -> Vectors:
+        fields = padded(texts)
         return mean_pooled(_states(self.model, fields), fields["attention_mask"])
 
 

@@ -14,6 +14,7 @@ from embedding_service import recipe as recipes
 from embedding_service import tokens
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import ModelError
+from embedding_service.inputs import Text
 from embedding_service.pooling import mean_pooled, normalised, padded
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
@@ -33,10 +34,12 @@ class Backend:
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "onnxruntime", "tokenizers")
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, session: InferenceSession) -> None:
-        self.capabilities = Capabilities(text=True, image=False, max_tokens=recipe.max_tokens)
+        self.capabilities = Capabilities(
+            text=True, image=False, max_tokens=recipe.max_tokens, batching="padded"
+        )
+        self.tokenizer = tokenizer
         self.runtime = {"execution_provider": ", ".join(session.get_providers())}
         self._recipe = recipe
-        self._tokenizer = tokenizer
         self._session = session
 
     @classmethod
@@ -73,15 +76,9 @@ class Backend:
         )
         return cls(recipe, tokens.tokenizer(model_dir), session)
 
-    def embed(self, inputs: Sequence[str]) -> Vectors:
-        """Return the texts' vectors, float32 of shape (texts, dimension).
-
-        Raises:
-            TooLongError: A text has more tokens than the recipe allows.
-            NoTokensError: The tokenizer makes no token of a text.
-        """
-        encodings = tokens.encodings(self._tokenizer, inputs, limit=self._recipe.max_tokens)
-        fields = padded(encodings)
+    def embed(self, inputs: Sequence[Text]) -> Vectors:
+        """Return the texts' vectors, float32 of shape (texts, dimension)."""
+        fields = padded(inputs)
         feeds = {node.name: fields[node.name] for node in self._session.get_inputs()}
         hidden: NDArray[np.float32] = self._session.run([OUTPUT], feeds)[0]
         if self._recipe.pooling == "cls":
@@ -92,7 +89,7 @@ class Backend:
 
     def close(self) -> None:
         """Free the model."""
-        del self._session, self._tokenizer
+        del self._session
 
 
 def _check_graph(*, inputs: set[str], outputs: set[str]) -> None:

@@ -13,6 +13,7 @@ from embedding_service import recipe as recipes
 from embedding_service import tokens, weights
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import ModelError
+from embedding_service.inputs import Text
 from embedding_service.pooling import normalised, padded
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
@@ -25,6 +26,10 @@ LIBRARY = "sentence_transformers."
 
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 """The parts of a model that are known, by the class name at the end of their type."""
+
+# torch's own, by either name; without any, the library takes Tanh.
+_ACTIVATIONS = r"torch\.nn\.(modules\.(activation|linear)\.)?[A-Z]\w*"
+_ACTIVATION = "torch.nn.Tanh"
 
 # Vectors are pooled from the tokens': what other uses put after these means nothing to them, be it
 # in the class alone or also in the file (bge has a pooler, a pre-trained BERT its heads, an old
@@ -64,10 +69,12 @@ class Backend:
     def __init__(
         self, recipe: Recipe, tokenizer: Tokenizer, encoder: Any, after: list[Any]
     ) -> None:
-        self.capabilities = Capabilities(text=True, image=False, max_tokens=recipe.max_tokens)
+        self.capabilities = Capabilities(
+            text=True, image=False, max_tokens=recipe.max_tokens, batching="padded"
+        )
+        self.tokenizer = tokenizer
         self.runtime = _runtime(encoder)
         self._recipe = recipe
-        self._tokenizer = tokenizer
         self._encoder = encoder
         self._after = after
         self._padding = encoder.config.pad_token_id or 0
@@ -99,20 +106,14 @@ class Backend:
             )
         return cls(recipe, tokenizer, encoder, parts)
 
-    def embed(self, inputs: Sequence[str]) -> Vectors:
-        """Return the texts' vectors, float32 of shape (texts, dimension).
-
-        Raises:
-            TooLongError: A text has more tokens than the recipe allows.
-            NoTokensError: The tokenizer makes no token of a text.
-        """
+    def embed(self, inputs: Sequence[Text]) -> Vectors:
+        """Return the texts' vectors, float32 of shape (texts, dimension)."""
         import torch  # noqa: PLC0415 -- takes seconds: `load` has imported it
 
-        encodings = tokens.encodings(self._tokenizer, inputs, limit=self._recipe.max_tokens)
         with torch.inference_mode():
             features: dict[str, Tensor] = {
                 name: torch.from_numpy(array)
-                for name, array in padded(encodings, padding=self._padding).items()
+                for name, array in padded(inputs, padding=self._padding).items()
                 if name in self._takes
             }
             hidden = self._encoder(**features).last_hidden_state
@@ -126,7 +127,7 @@ class Backend:
 
     def close(self) -> None:
         """Free the model."""
-        del self._encoder, self._after, self._tokenizer
+        del self._encoder, self._after
 
 
 def modules(model_dir: Path, recipe: Recipe) -> list[tuple[str, str]]:
@@ -136,7 +137,8 @@ def modules(model_dir: Path, recipe: Recipe) -> list[tuple[str, str]]:
     directory is an encoder, which is pooled by the recipe.
 
     Raises:
-        ModelError: A module is not the library's own, is not known, or contradicts the recipe.
+        ModelError: A module is not known, contradicts the recipe, or is not the library's own (or
+            its activation not torch's).
     """
     path = model_dir / "modules.json"
     listed = _read_json(path) if path.is_file() else []
@@ -161,7 +163,20 @@ def modules(model_dir: Path, recipe: Recipe) -> list[tuple[str, str]]:
         has, claims = ("has", "none") if "D" in order else ("has no", "some")
         raise ModelError(f"{path} {has} dense layers, the recipe of {recipe.name} claims {claims}")
     after = [*zip(kinds, (str(module["path"]) for module in listed), strict=False)]
+    for kind, folder in after:
+        if kind == "Dense":
+            _refuse_own_activation(model_dir / folder / "config.json")
     return [part for part in after if part[0] in ("Pooling", "Dense")] or [("Pooling", "")]
+
+
+def _refuse_own_activation(path: Path) -> None:
+    """Refuse a dense layer whose activation is not torch's.
+
+    The library would take Tanh in its place, and only warn: other vectors.
+    """
+    activation = str(_read_json(path).get("activation_function", _ACTIVATION))
+    if not re.fullmatch(_ACTIVATIONS, activation):
+        raise ModelError(f"{path} wants code of its own, which is never run: {activation}")
 
 
 def foreign(written: Mapping[str, Any], read: Mapping[str, Any]) -> str:
@@ -241,14 +256,8 @@ def _module(model_dir: Path, kind: str, path: str, encoder: Any, recipe: Recipe)
 
     if not path:
         return Pooling(encoder.config.hidden_size, recipe.pooling)
-    written = _read_json(model_dir / path / "config.json")
     own: Mapping[str, Any] = {"subfolder": path, "local_files_only": True}
     if kind == "Dense":
-        activation = str(written.get("activation_function", "torch.nn."))
-        if not activation.startswith("torch.nn."):
-            raise ModelError(
-                f"{model_dir}/{path} wants code of its own, which is never run: {activation}"
-            )
         return Dense.load(str(model_dir), **own).eval()
     pooling = Pooling.load(str(model_dir), **own)
     if pooling.pooling_mode != recipe.pooling:

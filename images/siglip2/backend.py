@@ -15,7 +15,7 @@ from embedding_service import pictures, tokens, weights
 from embedding_service import recipe as recipes
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import ModelError
-from embedding_service.inputs import Image, Input
+from embedding_service.inputs import Given, Image, Text
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
@@ -52,10 +52,12 @@ class Backend:
     )
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, processor: Any, model: Any) -> None:
-        self.capabilities = Capabilities(text=True, image=True, max_tokens=recipe.max_tokens)
+        self.capabilities = Capabilities(
+            text=True, image=True, max_tokens=recipe.max_tokens, batching="fixed"
+        )
+        self.tokenizer = tokenizer
         self.runtime = _runtime()
         self._recipe = recipe
-        self._tokenizer = tokenizer
         self._processor = processor
         self._model = model
 
@@ -83,12 +85,10 @@ class Backend:
         _check(model.config, recipe, words=tokenizer.get_vocab_size(), size=processor.size)
         return cls(recipe, tokenizer, processor, model)
 
-    def embed(self, inputs: Sequence[Input]) -> Vectors:
+    def embed(self, inputs: Sequence[Given]) -> Vectors:
         """Return the vectors of texts and images, float32 of shape (inputs, dimension).
 
         Raises:
-            TooLongError: A text has more tokens than the model was trained with; none is cut.
-            NoTokensError: The tokenizer makes no token of a text.
             ImageError: An input is no image that can be read.
         """
         import torch  # noqa: PLC0415 -- takes seconds: `load` has imported it
@@ -119,21 +119,18 @@ class Backend:
 
     def close(self) -> None:
         """Free the model."""
-        del self._model, self._processor, self._tokenizer
+        del self._model, self._processor
 
-    def _token_ids(self, inputs: Sequence[Input]) -> dict[int, NDArray[np.int64]]:
+    def _token_ids(self, inputs: Sequence[Given]) -> dict[int, NDArray[np.int64]]:
         """Return the tokens of each text, by its place: always as many as in the training.
 
         The model has no attention mask and pools the last position, be it padding.
         """
-        places = [row for row, each in enumerate(inputs) if isinstance(each, str)]
-        texts = [each for each in inputs if isinstance(each, str)]
-        limit = self._recipe.max_tokens
-        found = tokens.encodings(self._tokenizer, texts, limit=limit, places=places)
-        ids = np.full((len(texts), limit), PADDING, dtype=np.int64)
-        for row, encoding in enumerate(found):
-            ids[row, : len(encoding.ids)] = encoding.ids
-        return dict(zip(places, ids, strict=True))
+        texts = {row: each for row, each in enumerate(inputs) if isinstance(each, Text)}
+        ids = np.full((len(texts), self._recipe.max_tokens), PADDING, dtype=np.int64)
+        for row, text in zip(ids, texts.values(), strict=True):
+            row[: len(text.ids)] = text.ids
+        return dict(zip(texts, ids, strict=True))
 
     def _pixels(self, image: Image, row: int) -> NDArray[np.float32]:
         """Return an image as the model takes it, of shape (channels, height, width)."""

@@ -46,6 +46,16 @@ def test_embedding(answers: Answers, cell: SmokeCell) -> None:
     _check_vector(answers["embed"], cell)
 
 
+def test_openai_interface(answers: Answers, cell: SmokeCell) -> None:
+    """It has the same vectors, and every answer says of which space they are."""
+    answer = answers["openai"]
+    assert answer["status"] == 200, answer["body"]
+    (found,) = answer["body"]["data"]
+    expected = answers["embed"]["body"]["embedding"]
+    assert found["embedding"] == pytest.approx(expected, abs=1e-5, nan_ok=True)
+    assert {answers["embed"]["space"], answer["space"]} == {cell.vector_space}
+
+
 def test_image(answers: Answers, cell: SmokeCell) -> None:
     """An image, in JSON and as the body, is embedded; or refused, where the model takes none."""
     for answer in (answers["image"], answers["image file"]):

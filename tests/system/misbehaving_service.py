@@ -1,8 +1,9 @@
 """Runs inside a test's container in place of the service, and does what its argument says.
 
-`{}` behaves well. `health` and `embedding` replace answers; `loading` never gets ready, `silent`
-takes connections and says nothing, `embed` is "hang" or "die", `deaf` ignores SIGTERM, with
-`images` it embeds them, and with `asks` it answers nothing without the API that it is told of.
+`{}` behaves well. `health`, `embedding`, `openai` and `space` replace answers, or what they say;
+`loading` never gets ready, `silent` takes connections and says nothing, `embed` is "hang" or "die",
+`deaf` ignores SIGTERM, with `images` it embeds them, and with `asks` it answers nothing without the
+API that it is told of.
 """
 
 import json
@@ -37,6 +38,8 @@ class Service(BaseHTTPRequestHandler):
         vector = {"embedding": plan["embedding"], "dimension": health["dimension"]}
         if code := self.refusal(body):
             self.answer({"error": {"code": code}}, status=422)
+        elif self.path == "/v1/embeddings":
+            self.answer({"data": [{"embedding": plan.get("openai", plan["embedding"])}]})
         else:
             self.answer({**vector, "model": health["model"]})
 
@@ -53,6 +56,7 @@ class Service(BaseHTTPRequestHandler):
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Equivec-Vector-Space", plan.get("space", plan["health"]["vector_space"]))
         self.end_headers()
         self.wfile.write(body)
 

@@ -17,10 +17,9 @@ from typing import Any
 
 import pytest
 
-from builders import fixture, host, inputs, list_file, project, report, stages
-from builders.inputs import Needs
+from builders import fixture, host, list_file, project
 from builders.preflight import judge
-from builders.wheelhouse.gather import Toolchain
+from tests.system import on_host
 from tests.unit.service.tiny_model import write_recipe
 
 IMAGES = Path(__file__).parents[2] / "images"
@@ -33,6 +32,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 import backend
+from embedding_service import contract, recipe
 from embedding_service.errors import InputError, ModelError, TooLongError
 from embedding_service.settings import Settings
 directory = Path(sys.argv[1])
@@ -40,6 +40,8 @@ def load(threads="1"):
     return backend.Backend.load(
         directory, Settings.from_environment({"EMBEDDING_THREADS": threads})
     )
+def embed(model, *texts):
+    return contract.embed(model, recipe.read(directory), texts)
 def far(first, second):
     units = [np.asarray(v, dtype=float) / np.linalg.norm(v) for v in (first, second)]
     return float(np.linalg.norm(units[0] - units[1]))
@@ -50,18 +52,10 @@ Probe = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """The interpreter of the host's environment with the backend's wheels."""
-    checkout = project.load()
-    here = host.current()
+    checkout, here = project.load(), host.current()
     if not judge(checkout.images, "gpt4all", here).possible:
         pytest.skip(f"preflight refuses gpt4all on {here}")
-    needs = Needs(roots=(), wheels=(("gpt4all", here),), build_platform=host.build_platform())
-    locks = inputs.fetch(checkout, needs, progress=lambda *_: None)
-    with report.reporter([]) as reporter:
-        toolchain = Toolchain(
-            lock=locks.toolchain, engine=lambda: stages.find_engine(checkout, reporter)
-        )
-        return stages.host_python(checkout, "gpt4all", toolchain, reporter)
+    return on_host.interpreter("gpt4all")
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +111,9 @@ def test_vectors_are_float32_of_length_1_and_do_not_depend_on_batch_or_threads(
     assert probe("""
 texts = ["the ferry", "Ça alors", "a " * 100, "the ferry"]
 model = load()
-vectors = model.embed(texts)
-alone = np.concatenate([model.embed([text]) for text in texts])
-two = load("2").embed(texts)
+vectors = embed(model, *texts)
+alone = np.concatenate([embed(model, text) for text in texts])
+two = embed(load("2"), *texts)
 lengths = np.linalg.norm(vectors.astype(float), axis=1)
 model.close()
 print(json.dumps({
@@ -142,17 +136,17 @@ def test_a_text_of_the_limit_is_embedded_whole_and_a_longer_one_refused(probe: P
     assert probe("""
 model = load()
 words = lambda count: " ".join(["the"] * count)
-full = model.embed([words(2046)])
+full = embed(model, words(2046))
 refusals = []
 for count in (2047, 5000):
     try:
-        model.embed(["the", words(count)])
+        embed(model, "the", words(count))
     except TooLongError as error:
         refusals.append([error.index, error.tokens, error.limit])
 cut = model._embedder.embed(words(5000), prefix="", return_dict=True)
 print(json.dumps({
     "refusals": refusals,
-    "last word": far(full[0], model.embed([words(2045) + " a"])[0]) > 1e-4,
+    "last word": far(full[0], embed(model, words(2045) + " a")[0]) > 1e-4,
     "library": len(cut["embeddings"]),
 }))
 """) == {
@@ -168,7 +162,7 @@ model = load()
 refusals = []
 for text in ("", " \\t\\n", "a [CLS] b"):
     try:
-        model.embed(["the", text])
+        embed(model, "the", text)
     except InputError as error:
         refusals.append(error.index)
 found = model._embedder.embed(" ", prefix="", return_dict=True)
@@ -183,7 +177,7 @@ model = load()
 far_off = []
 for text in ("gattacacatgcat" * 9, "नमस्ते दुनिया"):
     own = model._embedder.embed(text, prefix="")
-    far_off.append(far(own, model.embed([text])[0]) > 0.1)
+    far_off.append(far(own, embed(model, text)[0]) > 0.1)
 print(json.dumps(far_off))
 """) == [True, True]
 
@@ -214,7 +208,7 @@ except RuntimeError as error:
     print(json.dumps("specify a prefix" in str(error)))
 """)
     assert probe(
-        "print(json.dumps(load().embed(['the ferry']).shape))",
+        "print(json.dumps(embed(load(), 'the ferry').shape))",
         renamed(model, tmp_path / "bge", "bge-base-en"),
     ) == [1, 768]
 
@@ -222,7 +216,7 @@ except RuntimeError as error:
 def test_nothing_that_the_image_leaves_out_is_used(probe: Probe) -> None:
     found = probe("""
 import embedding_service.server, embedding_service.vectors, embedding_service.client
-load().embed(["the"])
+embed(load(), "the")
 files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
 maps = Path("/proc/self/maps")
 if maps.exists():

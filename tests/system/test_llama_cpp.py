@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 
-from builders import fixture, host, inputs, list_file, project, report, stages
-from builders.inputs import Needs
-from builders.wheelhouse.gather import Toolchain
+from builders import fixture, list_file
+from tests.system import on_host
 from tests.unit.service.tiny_model import write_recipe
 
 IMAGES = Path(__file__).parents[2] / "images"
@@ -33,6 +32,7 @@ import json, sys, threading
 from pathlib import Path
 import numpy as np
 import backend
+from embedding_service import contract, recipe
 from embedding_service.errors import ModelError, TooLongError
 from embedding_service.settings import Settings
 directory = Path(sys.argv[1])
@@ -40,6 +40,8 @@ def load(threads="1"):
     return backend.Backend.load(
         directory, Settings.from_environment({"EMBEDDING_THREADS": threads})
     )
+def embed(model, *texts):
+    return contract.embed(model, recipe.read(directory), texts)
 def text(words):
     return " ".join(["the"] * words)
 """
@@ -49,19 +51,7 @@ Probe = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """The interpreter of the host's environment with the backend's wheels."""
-    checkout = project.load()
-    needs = Needs(
-        roots=(),
-        wheels=(("llama-cpp", host.current()),),
-        build_platform=host.build_platform(),
-    )
-    locks = inputs.fetch(checkout, needs, progress=lambda *_: None)
-    with report.reporter([]) as reporter:
-        toolchain = Toolchain(
-            lock=locks.toolchain, engine=lambda: stages.find_engine(checkout, reporter)
-        )
-        return stages.host_python(checkout, "llama-cpp", toolchain, reporter)
+    return on_host.interpreter("llama-cpp")
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +104,9 @@ def test_vectors_are_float32_of_length_1_and_do_not_depend_on_batch_or_threads(
     probed = probe("""
 texts = ["the ferry", "", "a " * 100, "the ferry"]
 model = load()
-vectors = model.embed(texts)
-alone = np.concatenate([model.embed([text]) for text in texts])
-two = load("2").embed(texts)
+vectors = embed(model, *texts)
+alone = np.concatenate([embed(model, text) for text in texts])
+two = embed(load("2"), *texts)
 lengths = np.linalg.norm(vectors.astype(float), axis=1)
 model.close()
 print(json.dumps({
@@ -139,18 +129,18 @@ print(json.dumps({
 def test_a_text_of_the_limit_is_embedded_whole_and_a_longer_one_refused(probe: Probe) -> None:
     probed = probe("""
 model = load()
-full = model.embed([text(510)])
+full = embed(model, text(510))
 refusals = []
 for words in (511, 5000):
     try:
-        model.embed(["the", text(words)])
+        embed(model, "the", text(words))
     except TooLongError as error:
         refusals.append([error.index, error.tokens, error.limit])
 print(json.dumps({
     "refusals": refusals,
-    "prefix": bool((full == model.embed([text(509)])).all()),
-    "last word": bool((full == model.embed([text(509) + " a"])).all()),
-    "after": bool((full == model.embed([text(510)])).all()),
+    "prefix": bool((full == embed(model, text(509))).all()),
+    "last word": bool((full == embed(model, text(509) + " a")).all()),
+    "after": bool((full == embed(model, text(510))).all()),
 }))
 """)
     assert answer(probed) == {
@@ -165,8 +155,8 @@ print(json.dumps({
 def test_a_tokenizer_that_cut_would_show_above(probe: Probe) -> None:
     probed = probe("""
 model = load()
-model._tokenizer.enable_truncation(64)
-print(json.dumps(bool((model.embed([text(510)]) == model.embed([text(509) + " a"])).all())))
+model.tokenizer.enable_truncation(64)
+print(json.dumps(bool((embed(model, text(510)) == embed(model, text(509) + " a")).all())))
 """)
     assert answer(probed) is True
 
@@ -196,12 +186,12 @@ if sys.argv[2] == "shared":
             pass
     inner._idle = Shared(inner._idle)
 texts = ["the", "a ferry", "the a " * 20, "ferry " * 40]
-expected = {text: model.embed([text])[0] for text in texts}
+expected = {text: embed(model, text)[0] for text in texts}
 wrong = []
 def work(number):
     for turn in range(40):
         text = texts[(number + turn) % len(texts)]
-        if (model.embed([text])[0] != expected[text]).any():
+        if (embed(model, text)[0] != expected[text]).any():
             wrong.append(text)
 workers = [threading.Thread(target=work, args=[number]) for number in range(8)]
 for worker in workers:
@@ -255,7 +245,7 @@ def test_the_variant_computes_each_precision(probe: Probe, tmp_path: Path, preci
     probed = probe(
         """
 directory = Path(sys.argv[2])
-print(json.dumps(load().embed([text(40)]).shape))
+print(json.dumps(embed(load(), text(40)).shape))
 """,
         directory,
     )
@@ -301,7 +291,7 @@ except ModelError as error:
 def test_nothing_that_the_image_leaves_out_is_used(probe: Probe) -> None:
     probed = probe("""
 import embedding_service.server, embedding_service.vectors, embedding_service.client
-load().embed(["the"])
+embed(load(), "the")
 files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
 maps = Path("/proc/self/maps")
 if maps.exists():

@@ -7,17 +7,15 @@ import os
 import pickle
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders import fixture, host, inputs, project, report, stages
-from builders.fixture import safetensors
-from builders.inputs import Needs
-from builders.wheelhouse.gather import Toolchain
-from tests.exact.encoder import read_safetensors
+from builders import fixture
+from tests.system import on_host
+from tests.system.spoiling import Spoil, keys, tensors, write
 from tests.unit.service.tiny_model import write_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -101,60 +99,35 @@ class WithPooler(FixtureNomicTextModel):
             self.pooler = nn.Linear(config.n_embd, config.n_embd)
 """
 
-Change = Callable[[Path], None]
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file anew: what is there is a link to that of the sound model."""
-    path.unlink(missing_ok=True)
-    path.write_bytes(content)
-
-
-def configured(file: str = "text/config.json", **entries: object) -> Change:
-    def change(directory: Path) -> None:
-        config = json.loads((directory / file).read_bytes())
-        write(directory / file, json.dumps({**config, **entries}).encode())
-
-    return change
-
-
-def weighing(file: str, change: Callable[[dict[str, Any]], object]) -> Change:
-    def rewrite(directory: Path) -> None:
-        tensors = dict(read_safetensors(directory / file))
-        change(tensors)
-        write(directory / file, b"".join(safetensors.chunks(tensors)))
-
-    return rewrite
-
 
 def with_pooler(directory: Path) -> None:
     code = directory / "code" / "modeling_fixture_nomic.py"
     write(code, code.read_bytes() + POOLER)
-    configured(auto_map={"AutoModel": "modeling_fixture_nomic.WithPooler"})(directory)
+    keys("text/config.json", auto_map={"AutoModel": "modeling_fixture_nomic.WithPooler"})(directory)
 
 
 NORM = "layers.1.norm2.weight"
 MODULE = "somebody/else--modeling_other.Model"
-BAD: Mapping[str, tuple[Change, str]] = {
+BAD: Mapping[str, tuple[Spoil, str]] = {
     "code-elsewhere": (
-        configured(auto_map={"AutoModel": MODULE}),
+        keys("text/config.json", auto_map={"AutoModel": MODULE}),
         f"wants the code {MODULE}, and the model has no code/modeling_other.py",
     ),
-    "code-nowhere": (configured(auto_map={}), "its auto_map has no AutoModel"),
+    "code-nowhere": (keys("text/config.json", auto_map={}), "its auto_map has no AutoModel"),
     "tensor-missing": (
-        weighing("text/model.safetensors", lambda tensors: tensors.pop(NORM)),
+        tensors(lambda tensors: tensors.pop(NORM), "text/model.safetensors"),
         f"missing: {NORM}",
     ),
     "tensor-unexpected": (
-        weighing("vision/model.safetensors", lambda all_: all_.update(extra=all_[NORM])),
+        tensors(lambda all_: all_.update(extra=all_[NORM]), "vision/model.safetensors"),
         "unexpected: extra",
     ),
     "tensor-reshaped": (
-        weighing("vision/model.safetensors", lambda all_: all_.update({NORM: all_[NORM][:-1]})),
+        tensors(lambda all_: all_.update({NORM: all_[NORM][:-1]}), "vision/model.safetensors"),
         f"size mismatch for {NORM}",
     ),
     # Weights of one revision and code of another: each shape is right, a layer would be random.
-    "layer-missing": (configured(n_layer=3), "missing: layers.2."),
+    "layer-missing": (keys("text/config.json", n_layer=3), "missing: layers.2."),
     "pickle-beside": (
         lambda directory: write(directory / "text" / "pytorch_model.bin", pickle.dumps({})),
         "holds pytorch_model.bin: pickles",
@@ -164,11 +137,11 @@ BAD: Mapping[str, tuple[Change, str]] = {
         "SafetensorError",
     ),
     "positions-that-move": (
-        configured(rotary_scaling_factor=2, max_trained_positions=LIMIT - 1),
+        keys("text/config.json", rotary_scaling_factor=2, max_trained_positions=LIMIT - 1),
         f"beyond {LIMIT - 1}, its code changes the vectors of all texts that follow",
     ),
     "another-processor": (
-        configured("preprocessor_config.json", image_processor_type="CLIPImageProcessorFast"),
+        keys("preprocessor_config.json", image_processor_type="CLIPImageProcessorFast"),
         "asks for the processor CLIPImageProcessorFast",
     ),
 }
@@ -177,19 +150,7 @@ BAD: Mapping[str, tuple[Change, str]] = {
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The interpreter of the host's environment with the backend's wheels."""
-    checkout = project.load()
-    needs = Needs(
-        roots=(),
-        wheels=(("nomic", host.current()),),
-        build_platform=host.build_platform(),
-    )
-    locks = inputs.fetch(checkout, needs, progress=lambda *_: None)
-    with report.reporter([]) as reporter:
-        toolchain = Toolchain(
-            lock=locks.toolchain, engine=lambda: stages.find_engine(checkout, reporter)
-        )
-        return stages.host_python(checkout, "nomic", toolchain, reporter)
+    return on_host.interpreter("nomic")
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +159,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nomic") / "models"
     fixture.write("fixture-nomic", "remote-code", folder / "sound")
 
-    def variant(name: str, change: Change, **recipe: object) -> None:
+    def variant(name: str, change: Spoil, **recipe: object) -> None:
         if name != "sound":
             shutil.copytree(folder / "sound", folder / name, copy_function=os.link)
         change(folder / name)

@@ -1,4 +1,7 @@
-"""Cells that preflight refuses, in the whole program: no engine is needed for them."""
+"""Cells that preflight refuses, in the whole program: no engine is needed for them.
+
+And one that matrix.yaml expects it to refuse, though nothing speaks against it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from builders import publication, verdict
+from builders.engine import Engine
 from builders.errors import CellsFailedError, PreflightError
 from tests.system import checkouts
 from tests.system.checkouts import Checkout
@@ -74,3 +80,36 @@ def test_a_rebuild_has_nothing_to_compare(checkout: Checkout) -> None:
     assert "only images can be rebuilt" in output
     unexpected(checkout)
     said(checkout, "rebuild", "--only", CELL, status=PreflightError.exit_code)
+
+
+@pytest.mark.engine
+def test_a_cell_that_became_possible_is_built_and_said(
+    store: Path, private: Engine, tmp_path: Path
+) -> None:
+    checkouts.links(store, tmp_path / "cache" / "store")
+    environment = checkouts.environment_of(private)
+    checkout = checkouts.copy(tmp_path / "checkout", tmp_path / "cache", environment)
+    checkouts.reduce(checkout.root)
+    file = checkout.root / "matrix.yaml"
+    content = yaml.safe_load(file.read_text("utf-8"))
+    content["backends"]["onnxruntime"]["refused"] = [private.native]
+    file.write_text(yaml.safe_dump(content), "utf-8")
+
+    cell = f"onnxruntime-fixture-768-{private.native.replace('/', '-')}"
+    place = "backends.onnxruntime in matrix.yaml"
+    said = f"it has become possible: take {private.native} out of `refused` of {place}"
+    output = checkout.build("--only", cell)
+    assert output.count(said) == 2  # as it happens, and in the summary
+    assert "1 passed" in output
+    judged = verdict.read(checkout.root / "dist" / "verdicts" / f"{cell}.json")
+    assert judged.passed
+    images = checkout.root / "dist" / "images"
+    published = publication.published_digest(
+        images, "equivec/onnxruntime-fixture-768", private.native
+    )
+    assert published == judged.subject.digest
+
+    # It is said until somebody has done it.
+    again = checkout.build("--only", cell)
+    assert "1 unchanged" in again
+    assert again.count(said) == 2

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,15 @@ import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from builders import fixture, host, inputs, project, report, stages
+from builders import fixture
 from builders.fixture import safetensors
-from builders.fixture.kind import Fixture
-from builders.fixture.weights import numbers
-from builders.inputs import Needs
-from builders.wheelhouse.gather import Toolchain
+from tests.system import on_host
+from tests.system.spoiling import Spoil, Tensors, keys, pickled, tensors, write
 from tests.unit.service.tiny_model import write_recipe
 
-BACKEND = Path(__file__).parents[2] / "images" / "sentence-transformers"
+BACKEND = "sentence-transformers"
 FIXTURE = fixture.fixture("fixture-bert-384")
 NOMIC = fixture.fixture("fixture-768")
-SECONDS = 600
 
 PROGRAM = """
 import json, sys
@@ -45,10 +41,11 @@ answers = {}
 for directory in sorted(Path(sys.argv[1]).iterdir()):
     try:
         model = contract.load(directory, recipe.read(directory), backend.Backend, settings)
-        vectors = model.embed(["the quick fox", "of"])
-        answer = {"vectors": vectors.tolist(), "alone": model.embed(["of"]).tolist()}
+        embed = lambda *texts: contract.embed(model, recipe.read(directory), texts)
+        vectors = embed("the quick fox", "of")
+        answer = {"vectors": vectors.tolist(), "alone": embed("of").tolist()}
         try:
-            model.embed(["fine", "of " * 600])
+            embed("fine", "of " * 600)
         except InputError as error:
             answer["too long"] = [type(error).__name__, error.index]
         model.close()
@@ -61,39 +58,32 @@ answers["library"] = {"vectors": library.encode(["the quick fox", "of"]).tolist(
 Path(sys.argv[2]).write_text(json.dumps(answers))
 """
 
-Spoil = Callable[[Path], object]
-Tensors = dict[str, NDArray[np.float32]]
 Recipe = Mapping[str, Any]
 OF_NOMIC = {"dimension": 768, "max_tokens": 2048, "pooling": "mean"}
 
 
-def tensors(change: Callable[[Tensors], object], made: Fixture = FIXTURE) -> Spoil:
-    """Return what changes a model's tensors."""
+def dense(activation: str) -> Spoil:
+    """Return what puts a dense layer behind the pooling; its numbers are those of the identity."""
 
     def spoil(model: Path) -> None:
-        content = dict(numbers(made.name, made.tensors))
-        change(content)
-        path = model / "model.safetensors"
-        path.unlink()  # the same file is in every directory
-        path.write_bytes(b"".join(safetensors.chunks(content)))
+        path = model / "modules.json"
+        transformer, pooling, *others = json.loads(path.read_bytes())
+        kind = pooling["type"].replace("Pooling", "Dense")
+        own = {"idx": 2, "name": "2", "path": "2_Dense", "type": kind}
+        write(path, json.dumps([transformer, pooling, own, *others]).encode())
+        (model / "2_Dense").mkdir()
+        configuration = {
+            "in_features": 384,
+            "out_features": 384,
+            "bias": False,
+            "activation_function": activation,
+        }
+        write(model / "2_Dense" / "config.json", json.dumps(configuration).encode())
+        identity = {"linear.weight": np.eye(384, dtype=np.float32)}
+        weights = b"".join(safetensors.chunks(identity))
+        write(model / "2_Dense" / "model.safetensors", weights)
 
     return spoil
-
-
-def keys(file: str, **changes: Any) -> Spoil:
-    """Return what changes the keys of a JSON file; None takes one out."""
-
-    def spoil(model: Path) -> None:
-        document = {**json.loads((model / file).read_text()), **changes}
-        (model / file).unlink()
-        kept = {key: value for key, value in document.items() if value is not None}
-        (model / file).write_text(json.dumps(kept))
-
-    return spoil
-
-
-def pickle(model: Path) -> None:
-    (model / "model.safetensors").rename(model / "pytorch_model.bin")
 
 
 def more_tokens(model: Path) -> None:
@@ -115,7 +105,7 @@ def renamed(content: Tensors) -> None:
 
 def original(model: Path) -> None:
     """Give a nomic_bert the names, and the code, that nomic-embed-text-v1.5 was published with."""
-    tensors(original_names, NOMIC)(model)
+    tensors(original_names)(model)
     keys(
         "config.json",
         auto_map={"AutoModel": "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"},
@@ -163,7 +153,7 @@ SOUND: Mapping[str, Spoil] = {
 """Directories that give the same vectors."""
 
 BAD: Mapping[str, tuple[Spoil, Recipe, str]] = {
-    "pickle": (pickle, {}, "holds pytorch_model.bin: pickles, which run code"),
+    "pickle": (pickled, {}, "holds pytorch_model.bin: pickles, which run code"),
     "missing-tensor": (tensors(lambda content: content.pop(WEIGHT)), {}, f"missing: {WEIGHT}"),
     "unexpected-tensor": (
         tensors(lambda content: content.update({"encoder.layer.2.x": content[WEIGHT]})),
@@ -196,6 +186,11 @@ BAD: Mapping[str, tuple[Spoil, Recipe, str]] = {
     "too-few-positions": (lambda _: None, {"max_tokens": 513}, "has positions for 512"),
     "too-few-rows": (keys("config.json", vocab_size=100), {}, "cannot load"),
     "too-many-tokens": (more_tokens, {}, "its config.json has rows for"),
+    "activation-of-its-own": (
+        dense("custom_st.Activation"),
+        {"dense_layers": True},
+        "wants code of its own, which is never run: custom_st.Activation",
+    ),
     "prompt-left-out": (
         keys("1_Pooling/config.json", include_prompt=False),
         {},
@@ -207,19 +202,7 @@ BAD: Mapping[str, tuple[Spoil, Recipe, str]] = {
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The interpreter of the host's environment with the backend's wheels."""
-    checkout = project.load()
-    needs = Needs(
-        roots=(),
-        wheels=((BACKEND.name, host.current()),),
-        build_platform=host.build_platform(),
-    )
-    locks = inputs.fetch(checkout, needs, progress=lambda *_: None)
-    with report.reporter([]) as reporter:
-        toolchain = Toolchain(
-            lock=locks.toolchain, engine=lambda: stages.find_engine(checkout, reporter)
-        )
-        return stages.host_python(checkout, BACKEND.name, toolchain, reporter)
+    return on_host.interpreter(BACKEND)
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +215,8 @@ def answers(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         **{name: (spoil, {}) for name, spoil in SOUND.items()},
         **{name: (spoil, recipe) for name, (spoil, recipe, _) in BAD.items()},
         "not-normalised": (SOUND["without-modules"], {"normalize": False}),
+        "identity": (dense("torch.nn.modules.linear.Identity"), {"dense_layers": True}),
+        "tanh": (dense("torch.nn.modules.activation.Tanh"), {"dense_layers": True}),
         "nomic": (lambda _: None, OF_NOMIC),
         "nomic-original": (original, {**OF_NOMIC, "max_tokens": 8192}),
     }
@@ -240,24 +225,10 @@ def answers(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         written = NOMIC.name if name.startswith("nomic") else FIXTURE.name
         shutil.copytree(folder / written, model, copy_function=os.link)
         spoil(model)
-        own = {"dimension": 384, "max_tokens": 512, "pooling": "cls", "format": BACKEND.name}
+        own = {"dimension": 384, "max_tokens": 512, "pooling": "cls", "format": BACKEND}
         write_recipe(model, **{**own, **recipe})
-    environment = {
-        "PYTHONPATH": f"{BACKEND.parent / 'service'}:{BACKEND}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HOME": str(folder / "home"),
-        "TMPDIR": str(folder),
-    }
-    ended = subprocess.run(
-        [python, "-c", PROGRAM, folder / "models", folder / "answers.json"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert not (folder / "home").exists(), "it wrote into the home directory"
+    words = ("-c", PROGRAM, folder / "models", folder / "answers.json")
+    on_host.run(python, *words, backend=BACKEND, scratch=folder)
     found: dict[str, Any] = json.loads((folder / "answers.json").read_text())
     assert found.keys() == {*cases, "library"}
     return found
@@ -302,6 +273,16 @@ def test_the_recipe_decides_whether_vectors_are_normalised(answers: dict[str, An
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     assert (lengths > 2).all()
     np.testing.assert_allclose(found / lengths, vectors(answers["as-it-is"]), atol=1e-6)
+
+
+def test_a_dense_layer_and_its_activation_are_computed(answers: dict[str, Any]) -> None:
+    np.testing.assert_allclose(
+        vectors(answers["identity"]), vectors(answers["as-it-is"]), atol=1e-6
+    )
+    squashed = np.tanh(vectors(answers["not-normalised"]))
+    squashed /= np.linalg.norm(squashed, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors(answers["tanh"]), squashed, atol=1e-6)
+    assert abs(squashed - vectors(answers["as-it-is"])).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", BAD)

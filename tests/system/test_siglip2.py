@@ -9,28 +9,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from builders import fixture, host, inputs, project, report, stages
-from builders.fixture import safetensors
-from builders.fixture.weights import numbers
-from builders.inputs import Needs
-from builders.wheelhouse.gather import Toolchain
+from builders import fixture
+from builders.paths import ROOT
+from tests.system import on_host
+from tests.system.spoiling import Spoil, keys, pickled, tensors
 from tests.unit.service.tiny_model import write_recipe
 
-ROOT = Path(__file__).parents[2]
-BACKEND = ROOT / "images" / "siglip2"
+BACKEND = "siglip2"
 IMAGES = ROOT / "tests" / "corpus" / "images"
 FIXTURE = fixture.fixture("fixture-siglip")
-SECONDS = 600
 GATE = 1e-4
 """The gate for float32 (matrix.yaml, `distance`)."""
 
@@ -46,9 +41,9 @@ settings = Settings.from_environment({"EMBEDDING_THREADS": "1"})
 images = [Image(content=Path(name).read_bytes()) for name in sys.argv[3:]]
 mixed = ["the quick fox", images[0], "of", images[1], "OF"]
 
-def refused(model, inputs):
+def refused(embed, *inputs):
     try:
-        model.embed(inputs)
+        embed(*inputs)
     except InputError as error:
         return [type(error).__name__, error.index]
 
@@ -59,55 +54,24 @@ for directory in sorted(Path(sys.argv[1]).iterdir()):
     except ModelError as error:
         answers[directory.name] = {"refused": str(error)}
         continue
+    embed = lambda *inputs: contract.embed(model, recipe.read(directory), inputs)
     answers[directory.name] = {
-        "vectors": model.embed(mixed).tolist(),
-        "alone": [model.embed([each])[0].tolist() for each in mixed],
-        "images": [model.embed([each])[0].tolist() for each in images],
-        "whole": model.embed(["a" * 63]).tolist(),
-        "too long": refused(model, [images[0], "fine", "a" * 64, images[1]]),
-        "no image": refused(model, ["fine", images[0], Image(content=b"GIF89a")]),
+        "vectors": embed(*mixed).tolist(),
+        "alone": [embed(each)[0].tolist() for each in mixed],
+        "images": [embed(each)[0].tolist() for each in images],
+        "whole": embed("a" * 63).tolist(),
+        "too long": refused(embed, images[0], "fine", "a" * 64, images[1]),
+        "no image": refused(embed, "fine", images[0], Image(content=b"GIF89a")),
     }
     model.close()
 Path(sys.argv[2]).write_text(json.dumps(answers))
 """
 
-Spoil = Callable[[Path], object]
-Tensors = dict[str, NDArray[np.float32]]
 Recipe = Mapping[str, Any]
-
-
-def tensors(change: Callable[[Tensors], object]) -> Spoil:
-    """Return what changes a model's tensors."""
-
-    def spoil(model: Path) -> None:
-        content = dict(numbers(FIXTURE.name, FIXTURE.tensors))
-        change(content)
-        path = model / "model.safetensors"
-        path.unlink()  # the same file is in every directory
-        path.write_bytes(b"".join(safetensors.chunks(content)))
-
-    return spoil
-
-
-def keys(file: str, **changes: Any) -> Spoil:
-    """Return what changes the keys of a JSON file."""
-
-    def spoil(model: Path) -> None:
-        document = {**json.loads((model / file).read_text()), **changes}
-        (model / file).unlink()
-        (model / file).write_text(json.dumps(document))
-
-    return spoil
-
-
-def pickle(model: Path) -> None:
-    (model / "model.safetensors").rename(model / "pytorch_model.bin")
-
-
 WEIGHT = "vision_model.head.attention.in_proj_weight"
 
 BAD: Mapping[str, tuple[Spoil, Recipe, str]] = {
-    "pickle": (pickle, {}, "holds pytorch_model.bin: pickles, which run code"),
+    "pickle": (pickled, {}, "holds pytorch_model.bin: pickles, which run code"),
     "missing-tensor": (tensors(lambda content: content.pop(WEIGHT)), {}, f"missing: {WEIGHT}"),
     "unexpected-tensor": (
         tensors(lambda content: content.update({"text_model.x": content[WEIGHT]})),
@@ -167,19 +131,7 @@ def misread(folder: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The interpreter of the host's environment with the backend's wheels."""
-    checkout = project.load()
-    needs = Needs(
-        roots=(),
-        wheels=((BACKEND.name, host.current()),),
-        build_platform=host.build_platform(),
-    )
-    locks = inputs.fetch(checkout, needs, progress=lambda *_: None)
-    with report.reporter([]) as reporter:
-        toolchain = Toolchain(
-            lock=locks.toolchain, engine=lambda: stages.find_engine(checkout, reporter)
-        )
-        return stages.host_python(checkout, BACKEND.name, toolchain, reporter)
+    return on_host.interpreter(BACKEND)
 
 
 @pytest.fixture(scope="module")
@@ -199,22 +151,9 @@ def answers(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         own = {"dimension": 768, "max_tokens": 64, "pooling": "model", "format": "transformers"}
         write_recipe(model, **{**own, "inputs": ["text", "image"], **recipe})
     images = [*(IMAGES / name for name in NAMES), *misread(folder)]
-    ended = subprocess.run(
-        [python, "-W", "error", "-c", PROGRAM, folder / "models", folder / "answers.json", *images],
-        env={
-            "PYTHONPATH": f"{BACKEND.parent / 'service'}:{BACKEND}",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "HOME": str(folder / "home"),
-            "TMPDIR": str(folder),
-        },
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stderr == ""
-    assert not (folder / "home").exists(), "it wrote into the home directory"
+    program = ("-W", "error", "-c", PROGRAM)
+    places = (folder / "models", folder / "answers.json", *images)
+    assert on_host.run(python, *program, *places, backend=BACKEND, scratch=folder) == ""
     found: dict[str, Any] = json.loads((folder / "answers.json").read_text())
     assert found.keys() == cases.keys()
     return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from builders.errors import SmokeError
 from builders.formats import layout
 from builders.inputs import Needs
 from builders.matrix import Input
+from builders.paths import ROOT
 from builders.rootfs import kept
 from builders.smoke import Proof
 from builders.smoke import cell as smoke_cell
@@ -66,13 +68,13 @@ sys.exit(client.main(["embed", "--corpus", corpus]))
 
 FILES = {
     "srv/service.py": (Path(__file__).parent / "misbehaving_service.py").read_text("utf-8"),
-    "opt/equivec/service/embedding_service/vectors.py": BATCHES,
     **{
-        f"opt/equivec/service/embedding_service/{name}.py": (SERVICE / f"{name}.py").read_text(
+        f"opt/equivec/service/embedding_service/{path.relative_to(SERVICE)}": path.read_text(
             "utf-8"
         )
-        for name in ("__init__", "client", "corpus", "document", "errors", "inputs", "settings")
+        for path in SERVICE.rglob("*.py")
     },
+    "opt/equivec/service/embedding_service/vectors.py": BATCHES,
     f"{SITE}/small/__init__.py": "print('printed while imported')",
     f"{SITE}/small-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n",
     f"{SITE}/broken.py": "import nothing_of_that_name",
@@ -197,6 +199,17 @@ def bench(
         )
 
 
+def defined() -> Iterator[str]:
+    """Yield the names of the checks that tests/smoke defines, but for that of each wheel."""
+    for path in (ROOT / "tests" / "smoke").glob("test_*.py"):
+        for name in re.findall(r"^def test_(\w+)", path.read_text("utf-8"), re.MULTILINE):
+            if name != "wheel":
+                yield name.replace("_", "-")
+
+
+ALL = {*defined(), "stops-on-sigterm"}
+
+
 def failed(checks: Sequence[Check]) -> set[str]:
     return {check.name.removeprefix("smoke:") for check in checks if not check.passed}
 
@@ -209,6 +222,7 @@ def details(checks: Sequence[Check], name: str) -> str:
 def test_good_container(bench: Bench, tmp_path: Path) -> None:
     proof = bench.prove(bench.service(), tmp_path)
     assert failed(proof.checks) == set()
+    assert {check.name.removeprefix("smoke:") for check in proof.checks} >= ALL
     assert proof.alone.ids == proof.batched.ids == ("one", "two")
     assert proof.alone.matrix.tolist() == [GOOD["embedding"]] * 2
     assert list(proof.seconds) == ["ready", "tests", "vectors", "stop"]
@@ -287,6 +301,21 @@ def test_wrong_vectors(bench: Bench, tmp_path: Path, vector: list[float], words:
     checks = judged(bench, bench.service(embedding=vector), tmp_path)
     assert failed(checks) == {"embedding"}
     assert words in details(checks, "embedding")
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ({"openai": [0.0, 1.0, 0.0, 0.0]}, "approx"),
+        ({"space": "sha256:" + "0" * 64}, "sha256:0000"),
+    ],
+)
+def test_wrong_answers_of_openais_interface(
+    bench: Bench, tmp_path: Path, plan: dict[str, Any], words: str
+) -> None:
+    checks = judged(bench, bench.service(**plan), tmp_path)
+    assert failed(checks) == {"openai-interface"}
+    assert words in details(checks, "openai-interface")
 
 
 SEEING = {**HEALTH, "inputs": ["text", "image"]}

@@ -34,6 +34,7 @@ NAMES = [
     "no-builder-paths",
     "no-privileges",
     "times",
+    "inventory",
 ]
 
 
@@ -142,6 +143,14 @@ def test_an_input_that_is_altered_missing_or_new_fails(tmp_path: Path) -> None:
     }
 
 
+def test_a_link_in_the_place_of_an_input_fails(tmp_path: Path) -> None:
+    """Even one that leads to what went in: it might lead elsewhere in another image."""
+    image = SoundImage()
+    model = "opt/equivec/model/model.onnx"
+    image.put(symlink(model, "/usr/share/model.onnx"), file("usr/share/model.onnx", b"weights"))
+    assert image.failures(tmp_path) == {"inputs": (f"/{model}: not there",)}
+
+
 def test_a_models_own_code_is_copied_as_it_is(tmp_path: Path) -> None:
     image = SoundImage()
     code, cached = (
@@ -160,7 +169,7 @@ def test_the_audit_says_how_large_the_image_is(tmp_path: Path) -> None:
     image.audit(tmp_path)
     written = layout.read(tmp_path / "layout")
     found = audit(written, image.expected, scratch=tmp_path)
-    assert found.bytes_without_model == written.layers[0].size
+    assert found.bytes_without_model == written.layers[0].size + written.layers[1].size
 
 
 def test_findings_are_listed_up_to_a_number() -> None:

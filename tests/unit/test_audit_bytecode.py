@@ -11,7 +11,7 @@ import pytest
 
 from builders.audit import bytecode as audit_bytecode
 from builders.audit.bytecode import source_of
-from tests.unit.images import file, symlink
+from tests.unit.images import directory, file, symlink
 from tests.unit.sound_image import SoundImage, byte_code
 
 SOURCE = "usr/lib/python3.11/os.py"
@@ -80,6 +80,12 @@ def test_a_template_that_is_no_module_needs_none(tmp_path: Path) -> None:
 def test_byte_code_without_a_source_fails(tmp_path: Path) -> None:
     image = SoundImage()
     del image.items[SOURCE]
+    assert image.failures(tmp_path) == {"byte-code": (f"/{CACHED}: its source is not there",)}
+
+
+def test_a_source_that_is_no_file_is_none(tmp_path: Path) -> None:
+    image = SoundImage()
+    image.put(directory(SOURCE))
     assert image.failures(tmp_path) == {"byte-code": (f"/{CACHED}: its source is not there",)}
 
 

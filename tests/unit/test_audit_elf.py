@@ -90,6 +90,18 @@ def test_an_rpath_is_inherited_by_what_is_loaded(tmp_path: Path) -> None:
     assert image.failures(tmp_path) == {}
 
 
+@pytest.mark.parametrize("folder", ["usr/lib/a", "usr/lib/z"])
+def test_what_is_only_ever_loaded_is_not_opened_by_itself(folder: str, tmp_path: Path) -> None:
+    """Wherever it is: before what loads it, or after."""
+    image = spoiled(elf_file(needed=["libouter.so"], rpath=f"/{folder}"))
+    image.put(
+        directory(folder),
+        file(f"{folder}/libouter.so", elf_file(needed=["libbeside.so"])),
+        file(f"{folder}/libbeside.so", elf_file()),
+    )
+    assert image.failures(tmp_path) == {}
+
+
 @pytest.mark.parametrize(
     ("outer", "inner"),
     [

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from builders.audit.hygiene import times
-from builders.audit.wheels import SITE
 from builders.formats import layout, tree
+from builders.paths import SITE
 from tests.unit.images import CREATED, EPOCH, Image, Item, directory, file, symlink, tar
 from tests.unit.sound_image import SoundImage
 
@@ -170,7 +170,8 @@ def test_an_image_made_at_another_time_fails(
 
 def test_a_step_made_after_the_epoch_fails(tmp_path: Path) -> None:
     image = SoundImage()
-    image.image.config = {"history": [{"created": CREATED}, {"created": "2024-01-02T00:00:00Z"}]}
+    steps = [CREATED, CREATED, "2024-01-02T00:00:00Z"]
+    image.image.config = {"history": [{"created": step} for step in steps]}
     assert image.failures(tmp_path) == {
         "times": ("a step of its history was made at 2024-01-02T00:00:00+00:00",)
     }

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builders.audit.wheels import SITE
 from builders.errors import ArchiveError
+from builders.paths import SITE
 from tests.unit.images import directory, file, symlink
 from tests.unit.sound_image import SoundImage, byte_code, record_hash, wheel
 
@@ -64,6 +64,15 @@ def test_a_package_without_metadata_fails(tmp_path: Path) -> None:
         "demo 1.0: not there",
     )
     assert failures["wheel-record"] == (f"/{INFO}/METADATA: is not there ()",)
+
+
+@pytest.mark.parametrize("name", ["METADATA", "RECORD"])
+def test_metadata_that_is_no_file_is_none(name: str, tmp_path: Path) -> None:
+    image = SoundImage()
+    image.put(directory(f"{INFO}/{name}"))
+    problem = f"/{INFO}/{name}: is a directory"
+    details = image.failures(tmp_path)["wheel-record"]
+    assert any(detail.startswith(problem) for detail in details), details
 
 
 def test_vendored_metadata_is_no_package(tmp_path: Path) -> None:
@@ -160,6 +169,20 @@ def test_a_malformed_record_ends_the_audit(tmp_path: Path) -> None:
     image.put(file(f"{INFO}/RECORD", b'"unfinished,sha256=AAAA,4'))
     with pytest.raises(ArchiveError, match=r"dist-info/RECORD: a malformed RECORD"):
         image.audit(tmp_path)
+
+
+def test_a_source_must_have_a_hash_as_its_byte_code_need_not(tmp_path: Path) -> None:
+    image = SoundImage()
+    record = image.items[f"{INFO}/RECORD"]
+    cached = "demo/__pycache__/__init__.cpython-311.pyc,,\n"
+    image.put(file(f"{INFO}/RECORD", record.content + b"\n" + cached.encode()))
+    assert image.failures(tmp_path / "byte-code") == {}
+    rows = record.content.decode().splitlines()
+    bare = [row.partition(",")[0] + ",," if "notes.txt" in row else row for row in rows]
+    image.put(file(f"{INFO}/RECORD", "\n".join(bare)))
+    assert image.failures(tmp_path / "source") == {
+        "wheel-record": (f"/{SITE}/demo/notes.txt: is recorded without a hash (demo)",)
+    }
 
 
 def test_a_missing_record_fails(tmp_path: Path) -> None:

@@ -69,19 +69,19 @@ class TestPage:
             measured("cold", Figure(claim="seconds", value=300)),
             measured("rebuild", Figure(claim="bytes", value=0)),
         )
-        first = Record().including(one).including(other)
-        second = Record().including(other).including(one)
-        assert page.page(first, claims.BUILD) == page.page(second, claims.BUILD)
+        first = Record().including("build", one).including("build", other)
+        second = Record().including("build", other).including("build", one)
+        assert page.page(first, claims.SUITES) == page.page(second, claims.SUITES)
 
     def test_a_missed_target_stands_in_the_summary_and_in_its_section(self) -> None:
-        found = Record().including(measured("cold", Figure(claim="seconds", value=300)))
-        text = page.page(found, claims.BUILD)
+        found = Record().including("build", measured("cold", Figure(claim="seconds", value=300)))
+        text = page.page(found, claims.SUITES)
         assert "| cold run, engine included | 300 s | ≤ 240 s | within the limit, **target" in text
         assert "| cold run, engine included | 300 s |  | ≤ 480 s | ≤ 240 s | within the" in text
 
     def test_it_says_command_machine_date_and_revision(self) -> None:
-        found = Record().including(measured("cold", Figure(claim="seconds", value=300)))
-        text = page.page(found, claims.BUILD)
+        found = Record().including("build", measured("cold", Figure(claim="seconds", value=300)))
+        text = page.page(found, claims.SUITES)
         for words in (
             "`nox -s bench -- build --only cold`",
             "A CPU, 2 cores, linux/amd64, Debian",
@@ -91,8 +91,10 @@ class TestPage:
             assert words in text
 
     def test_what_was_never_measured_is_said(self) -> None:
-        text = page.page(Record(), claims.BUILD)
-        assert text.count("Not measured yet") == len(claims.BUILD)
+        text = page.page(Record(), claims.SUITES)
+        assert text.count("Not measured yet") == sum(
+            len(measurements) for measurements in claims.SUITES.values()
+        )
         assert "| cold run, engine included | not measured | ≤ 240 s | |" in text
 
     def test_a_lower_bound_is_called_one(self) -> None:
@@ -112,13 +114,19 @@ class TestPage:
     def test_the_committed_page_is_the_record_s(self) -> None:
         documents = ROOT / "docs"
         committed = (documents / "benchmarks.md").read_text(encoding="utf-8")
-        assert committed == page.page(record.read(documents / "benchmarks.json"), claims.BUILD)
+        assert committed == page.page(record.read(documents / "benchmarks.json"), claims.SUITES)
 
 
 class TestRecord:
     def test_a_new_result_takes_the_place_of_the_old_and_of_no_other(self, tmp_path: Path) -> None:
-        old = Record().including(measured("cold", figure(1))).including(measured("size", figure(2)))
-        record.write(old.including(measured("cold", figure(3))), tmp_path / "benchmarks.json")
+        old = (
+            Record()
+            .including("build", measured("cold", figure(1)))
+            .including("build", measured("size", figure(2)))
+        )
+        record.write(
+            old.including("build", measured("cold", figure(3))), tmp_path / "benchmarks.json"
+        )
         found = record.read(tmp_path / "benchmarks.json")
         assert [each.measurement for each in found.build] == ["cold", "size"]
         assert [each.figures[0].value for each in found.build] == [3, 2]
@@ -135,19 +143,21 @@ class TestRecord:
 
 class TestMeasurements:
     def test_every_claimed_one_can_be_taken(self) -> None:
-        assert list(build.MEASUREMENTS) == [each.name for each in claims.BUILD]
+        assert list(bench.MEASUREMENTS) == list(claims.SUITES)
+        for suite, known in bench.MEASUREMENTS.items():
+            assert list(known) == [each.name for each in claims.SUITES[suite]]
 
     def test_they_are_selected_by_name(self) -> None:
-        assert bench.measurements("ratio, cold,ratio") == ("ratio", "cold")
+        assert bench.selected("ratio, cold,ratio", "build") == ("ratio", "cold")
 
     @pytest.mark.parametrize("text", ["", ",", "cold,ratoi"])
     def test_an_unknown_name_is_refused(self, text: str) -> None:
         with pytest.raises(SelectionError, match="is no measurement"):
-            bench.measurements(text)
+            bench.selected(text, "build")
 
     def test_the_nearest_name_is_told(self) -> None:
         with pytest.raises(SelectionError, match="ratio"):
-            bench.measurements("ratoi")
+            bench.selected("ratoi", "build")
 
     def test_the_ratio_is_of_the_medians(self) -> None:
         amd64, arm64, ratio = build.ratio_figures([10, 30, 20], [26, 24, 90])
@@ -289,6 +299,7 @@ class TestPublished:
             suite="",
         ),
         environment=Environment(host="", cpu="", build_platform="", engine={}, execution="native"),
+        components=(),
         checks=(),
         seconds={},
         finished="",

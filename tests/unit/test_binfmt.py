@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from builders.engine import binfmt
 from builders.engine.binfmt import FOREIGN, registration
 from builders.errors import EngineError
 
@@ -39,6 +40,24 @@ def test_the_hosts_own_programs_are_not(foreign: str) -> None:
 def test_a_path_that_the_kernel_cannot_take_is_an_error(path: str) -> None:
     with pytest.raises(EngineError, match="the kernel takes no emulator"):
         registration("equivec-x", FOREIGN["amd64"], Path(path))
+
+
+def test_a_kernel_that_takes_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binfmt, "DIRECTORY", tmp_path / "not mounted")
+    with pytest.raises(EngineError, match="cannot register qemu-aarch64: No such file"):
+        binfmt.register("equivec-x", FOREIGN["amd64"], Path("/cache/bin/qemu-aarch64"))
+
+
+def test_what_is_registered_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binfmt, "DIRECTORY", tmp_path)
+    binfmt.register("equivec-x", FOREIGN["amd64"], Path("/qemu"))
+    assert (tmp_path / "register").read_text().startswith(":equivec-x:M:")
+    (tmp_path / "register").unlink()
+    (tmp_path / "equivec-x").touch()
+    binfmt.register("equivec-x", FOREIGN["amd64"], Path("/qemu"))
+    assert not (tmp_path / "register").exists()
 
 
 def _bytes(escaped: str) -> bytes:

@@ -110,3 +110,10 @@ def test_a_failing_dockerfile_shows_its_last_lines_and_the_command(tmp_path: Pat
     assert "images/Dockerfile failed for linux/arm64" in caught.value.problem
     assert "two wheels hold shared.py" in caught.value.problem
     assert caught.value.remedy.startswith("the whole build again: docker buildx build")
+
+
+def test_a_builder_that_cannot_be_started_is_named(tmp_path: Path) -> None:
+    engine = replace(ENGINE, environment={"PATH": str(tmp_path)})
+    with pytest.raises(BuildError, match=r"a-b:linux-arm64: cannot start docker.*\n.*install"):
+        build(RECIPE, tmp_path / "layout", engine, note=print)
+    assert not (tmp_path / "layout").exists()

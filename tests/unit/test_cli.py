@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builders.cli import COMMANDS
+from builders.errors import ModelError
 from builders.paths import ROOT
 
 
@@ -57,6 +58,12 @@ def test_an_unknown_command_names_those_there_are() -> None:
         (("build-matrix", "--only", "nothing-*"), 11, "no cell's id matches"),
         (("build-matrix", "--jobs", "0"), 2, "must be at least 1"),
         (("serve", "--port", "70000"), 2, "must be between 1 and 65535"),
+        (("serve", "--port", "0x", "--model", "fixture-768"), 2, "invalid port value"),
+        (
+            ("serve", "--backend", "sentence-transformers", "--model", "bge-base-en-v1.5"),
+            ModelError.exit_code,
+            "model bge-base-en-v1.5 needs the hub: `nox -s fetch -- --model bge-base-en-v1.5`",
+        ),
     ],
 )
 def test_bad_arguments(words: tuple[str, ...], status: int, expected: str, tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from builders.errors import LockError
+from builders.lock import debian_renewal
 from builders.lock.debian_renewal import symbol_versions
+from builders.network.mirrors import Mirrors
+from builders.store import Store
 from tests.unit.debs import deb
 from tests.unit.elf_samples import elf_file
 from tests.unit.images import file, symlink
@@ -32,3 +35,9 @@ def test_a_package_without_the_library_is_named(tmp_path: Path) -> None:
     package = deb(tmp_path, "libc6", [file("./lib/libm.so.6", LIBRARY)])
     with pytest.raises(LockError, match=r"libc6_.*\.deb holds no libc\.so\.6"):
         symbol_versions(package, "libc.so.6")
+
+
+def test_a_list_without_the_libraries_is_refused(tmp_path: Path) -> None:
+    nowhere = Mirrors(main="http://127.0.0.1:9", security=None, keyring=tmp_path)
+    with pytest.raises(LockError, match=r"libc6 and libstdc\+\+6 define no symbol versions"):
+        debian_renewal._libraries((), Store(tmp_path), nowhere, lambda _done, _total: None)

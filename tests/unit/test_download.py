@@ -214,6 +214,22 @@ def test_a_wrong_content_is_tried_once_more_then_named(mirror: Mirror, store: St
     assert store.find(sha256(CONTENT), len(CONTENT)) is None
 
 
+def test_a_shorter_content_is_named(mirror: Mirror, store: Store) -> None:
+    """It is whole by its own length: only the lock says that it is not."""
+    mirror.content = CONTENT[:1000]
+    with pytest.raises(FetchError, match=r"a\.whl could not be .* after 1000 of 1048576 bytes"):
+        fetch([mirror.item()], store)
+    assert store.find(sha256(CONTENT), len(CONTENT)) is None
+
+
+def test_a_range_that_cannot_be_served_is_asked_for_whole(mirror: Mirror, store: Store) -> None:
+    store.partial(sha256(CONTENT)).write_bytes(CONTENT[:1000])
+    mirror.statuses = [(416, "")]
+    fetch([mirror.item()], store)
+    assert mirror.requests == ["bytes=1000-", ""]
+    assert stored(store, mirror.item()) == CONTENT
+
+
 def test_a_longer_content_is_not_read_to_its_end(mirror: Mirror, store: Store) -> None:
     mirror.content = CONTENT * 64
     with pytest.raises(FetchError, match=r"a\.whl is not what the lock says") as caught:
@@ -251,6 +267,13 @@ def test_file_urls_are_copied(store: Store, tmp_path: Path) -> None:
     fetch([item], store)
     assert stored(store, item) == CONTENT
     assert path.exists()
+
+
+def test_a_file_that_cannot_be_read_is_named(store: Store, tmp_path: Path) -> None:
+    item = Item(name="a.whl", url=str(tmp_path / "x" / "a.whl"), sha256="0" * 64, size=1)
+    (tmp_path / "x").touch()  # no folder
+    with pytest.raises(FetchError, match=r"cannot be read: Not a directory"):
+        fetch([item], store)
 
 
 def test_two_processes_fetch_the_same_once(mirror: Mirror, store: Store) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from builders.engine.probe import EPOCH, build_argv, check_layers, keeps_digests
+from builders.engine.probe import EPOCH, build_argv, check_layers, keeps_digests, probe
 from builders.errors import EngineError
 from builders.formats import layout
 from builders.formats.layer import TAR_GZIP, TAR_ZSTD
@@ -23,6 +24,32 @@ def test_the_containerd_image_store_is_recognised() -> None:
 )
 def test_other_image_stores_do_not_pass(status: list[list[str]] | None) -> None:
     assert not keeps_digests({"Driver": "overlay2", "DriverStatus": status})
+
+
+class Answering:
+    """An engine that says this of itself; no test has one without the containerd image store."""
+
+    def __init__(self, *status: list[str]) -> None:
+        self._status = status
+
+    def info(self) -> dict[str, object]:
+        return {"DriverStatus": self._status}
+
+
+def probed(engine: Any, directory: Path) -> None:
+    probe(engine, {"PATH": str(directory)}, platform="linux/amd64", directory=directory)
+
+
+def test_an_engine_with_another_image_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"not use the containerd image store\n.*Docker Desktop"):
+        probed(Answering(["Backing Filesystem", "extfs"]), tmp_path)
+
+
+def test_an_engine_that_cannot_build_is_refused(tmp_path: Path) -> None:
+    """There is no `docker` on its PATH."""
+    engine = Answering(["driver-type", "io.containerd.snapshotter.v1"])
+    with pytest.raises(EngineError, match=r"cannot build as is needed: cannot start docker.*\n"):
+        probed(engine, tmp_path)
 
 
 def test_a_build_is_as_the_real_ones_are(tmp_path: Path) -> None:

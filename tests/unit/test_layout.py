@@ -106,6 +106,15 @@ def alter_manifest(directory: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"schemaVersion": 2', b'"schemaVersion": 3'))
 
 
+def retype_configuration(directory: Path) -> None:
+    """Point the index at a manifest whose configuration is something else."""
+    (described,) = read_index(directory)
+    manifest = json.loads(layout.blob_path(directory, described["digest"]).read_bytes())
+    manifest["config"]["mediaType"] = "text/plain"
+    blobs = directory / "blobs" / "sha256"
+    write_index(directory, [{**described, **blob(blobs, json.dumps(manifest).encode())}])
+
+
 def change_descriptor(directory: Path, **changes: Any) -> None:
     write_index(directory, [{**read_index(directory)[0], **changes}])
 
@@ -128,6 +137,7 @@ def change_descriptor(directory: Path, **changes: Any) -> None:
         (lambda d: write_index(d, []), "holds 0 images, not one"),
         (lambda d: write_index(d, read_index(d) * 2), "holds 2 images, not one"),
         (lambda d: change_descriptor(d, mediaType="text/plain"), "is of the type 'text/plain'"),
+        (retype_configuration, "the configuration is of the type 'text/plain'"),
         (
             lambda d: change_descriptor(d, digest="sha256:../../../../etc/passwd"),
             r"manifests\.0\.digest",

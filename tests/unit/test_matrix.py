@@ -6,7 +6,16 @@ import pytest
 from pydantic import ValidationError
 
 from builders.errors import MatrixError
-from builders.matrix import Backend, KnownAnswer, Matrix, Model, Tolerance, load
+from builders.matrix import (
+    Backend,
+    KnownAnswer,
+    Matrix,
+    Matryoshka,
+    Model,
+    ModelFile,
+    Tolerance,
+    load,
+)
 
 ROOT = Path(__file__).parents[2]
 ZERO = f"sha256:{'0' * 64}"
@@ -269,6 +278,30 @@ def test_a_matrix_is_frozen() -> None:
             "33:7",
             "models.fixture-768.prompts.",
         ),
+        (
+            "default_prompt: null",
+            "matryoshka: {dimensions: [512, 768]}",
+            "33:5",
+            "models.fixture-768.matryoshka: 768 is not shorter than 768",
+        ),
+        (
+            "default_prompt: null",
+            "matryoshka: {dimensions: [64, 64]}",
+            "33:18",
+            "models.fixture-768.matryoshka.dimensions: names 64 more than once",
+        ),
+        (
+            "default_prompt: null",
+            "matryoshka: {dimensions: [64], layernorm: true}",
+            "33:36",
+            "models.fixture-768.matryoshka.layernorm: unknown key, with true; did you mean 'layer_",
+        ),
+        (
+            "default_prompt: null",
+            f"inputs: [text]\n    preprocessor: {ZERO}",
+            "33:5",
+            "models.fixture-768.inputs: a preprocessor is of images: this model takes none",
+        ),
     ],
 )
 def test_an_error_names_place_key_value_and_nearest_name(
@@ -384,6 +417,6 @@ def test_prefixes_that_are_image_names(tmp_path: Path, prefix: str) -> None:
 
 def test_every_key_is_explained_in_the_documentation() -> None:
     text = (ROOT / "docs" / "matrix.md").read_text()
-    for section in (Matrix, Tolerance, Backend, Model, KnownAnswer):
+    for section in (Matrix, Tolerance, Backend, Model, KnownAnswer, Matryoshka, ModelFile):
         for key in section.model_fields:
             assert f"`{key}`" in text

@@ -94,6 +94,45 @@ def test_other_weights_than_declared_cannot_be_locked(project: Project, tmp_path
         model.make_lock(matrix, NAME, tmp_path / "scratch")
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"preprocessor": f"sha256:{'0' * 64}"}, r"its preprocessor is sha256:(?!0000)"),
+        ({"tokenizer": f"sha256:{'0' * 64}"}, r"its tokenizer is sha256:(?!0000)"),
+    ],
+)
+def test_another_part_than_declared_cannot_be_locked(
+    project: Project, tmp_path: Path, change: dict[str, str], problem: str
+) -> None:
+    name = "fixture-siglip"
+    entry = project.matrix.models[name].model_copy(update=change)
+    matrix = project.matrix.model_copy(update={"models": {name: entry}})
+
+    with pytest.raises(ModelError, match=rf"models\.{name}.*{problem}"):
+        model.make_lock(matrix, name, tmp_path / "scratch")
+
+
+def test_a_model_without_the_preprocessor_it_declares_cannot_be_locked(
+    project: Project, tmp_path: Path
+) -> None:
+    entry = project.matrix.models[NAME].model_copy(update={"preprocessor": f"sha256:{'0' * 64}"})
+    matrix = project.matrix.model_copy(update={"models": {NAME: entry}})
+
+    with pytest.raises(ModelError, match=r"it has no preprocessor_config\.json"):
+        model.make_lock(matrix, NAME, tmp_path / "scratch")
+
+
 def test_a_backend_that_reads_no_format_is_refused(project: Project) -> None:
     with pytest.raises(ModelError, match="reads no format"):
         model.directory(project, NAME, None)
+
+
+def test_a_lock_without_the_format_says_how_to_write_it(project: Project) -> None:
+    path = model.lock_path(project.root, NAME)
+    lock = json.loads(path.read_text("utf-8"))
+    del lock["formats"]["gguf"]
+    path.write_text(json.dumps(lock), encoding="utf-8")
+
+    assert model.directory(project, NAME, "onnx").files
+    with pytest.raises(LockError, match=rf"the lock of model {NAME} has no format gguf\n.*`nox"):
+        model.directory(project, NAME, "gguf")

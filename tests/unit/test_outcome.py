@@ -52,6 +52,7 @@ def verdict(*checks: Check) -> Verdict:
             engine={},
             execution="emulated",
         ),
+        components=(),
         checks=checks,
         seconds={},
         finished="2026-01-01T00:00:00+00:00",

@@ -59,6 +59,7 @@ def test_same_vectors_pass_with_figures_of_zero() -> None:
     assert (checks["max-abs-difference"].figure, checks["max-abs-difference"].limit) == (0, 1e-5)
     assert (checks["distance"].figure, checks["distance"].limit) == (0, 1e-4)
     assert (checks["overlap-at-10"].figure, checks["overlap-at-10"].limit) == (1, 1)
+    assert {check.details for check in checks.values()} == {()}
 
 
 def test_distance_is_computed_from_unit_vectors_in_float64() -> None:

@@ -397,4 +397,5 @@ def test_the_exit_status_tells_whether_a_cell_is_refused(
     assert command.run(parser.parse_args(words)) == code
     printed = capsys.readouterr().out
     assert said in printed
+    assert ("it has become possible" in printed) is (is_possible and expected)
     assert f"{int(is_possible)} of {len(document['cells'])} cells are possible" in printed

@@ -60,7 +60,7 @@ def test_a_directory_is_described_by_its_own_files(root: Path, model: Path) -> N
     found = described(model, root)
 
     assert (found.name, found.source) == ("my-model", "file:models/My Model")
-    assert found.licence == "Apache-2.0"
+    assert (found.licence, found.notes) == ("Apache-2.0", ())
     assert (found.dimension, found.max_tokens) == (768, 2048)
     assert (found.pooling, found.normalize, found.dense_layers) == ("mean", True, False)
     assert found.prompts["query"] == "search_query: "
@@ -100,6 +100,35 @@ def test_a_name_that_is_taken_is_refused(root: Path, model: Path) -> None:
         entry.add(root / "matrix.yaml", found)
 
 
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        ("bge-small-en-v1.5", "bge-small-en-v1.5"),
+        ("My  Model (new)", "my-model-new"),
+        (".hidden_", "hidden"),
+        ("a-.b", "a-b"),
+    ],
+)
+def test_a_model_is_named_as_its_place_is(own: str, name: str, root: Path, model: Path) -> None:
+    found = described(model.rename(model.with_name(own)), root)
+    assert found.name == name
+    entry.add(root / "matrix.yaml", found)
+
+
+def test_a_name_of_which_nothing_is_left_is_asked_for(root: Path, model: Path) -> None:
+    place = model.rename(model.with_name("模型"))
+    with pytest.raises(ModelError, match=r"no key .* can be made of the name '模型'\n.*--name"):
+        described(place, root)
+    assert described(place, root, name="other").name == "other"
+
+
+@pytest.mark.parametrize("own", ["a #1", "a: b", "größe", '"a"'])
+def test_a_directory_s_name_comes_back_as_it_is(own: str, root: Path, model: Path) -> None:
+    place = model.rename(model.with_name(own))
+    entry.add(root / "matrix.yaml", described(place, root, name="other"))
+    assert matrix.load(root / "matrix.yaml").models["other"].source == f"file:models/{own}"
+
+
 def test_an_entry_that_does_not_load_is_not_written(root: Path, model: Path) -> None:
     before = (root / "matrix.yaml").read_bytes()
     with pytest.raises(MatrixError, match="Bad Name"):
@@ -114,7 +143,9 @@ def test_models_that_are_no_block_are_refused() -> None:
 
 
 def test_a_licence_that_no_card_names_is_not_open(root: Path, model: Path) -> None:
-    assert described(model, root).licence == "LicenseRef-unknown"
+    found = described(model, root)
+    assert found.licence == "LicenseRef-unknown"
+    assert found.notes[0].startswith("LicenseRef-unknown is not open: images with these weights")
     (model / "README.md").write_text("---\nlicense: gemma\n---\n", "utf-8")
     assert described(model, root).licence == "LicenseRef-Gemma"
 
@@ -139,6 +170,20 @@ def test_the_newer_name_of_a_pooling_is_known(root: Path, model: Path) -> None:
     assert described(model, root).pooling == "cls"
 
 
+def test_modules_without_a_pooling_are_refused(root: Path, model: Path) -> None:
+    modules = json.loads((model / "modules.json").read_bytes())
+    modules[1]["type"] = "sentence_transformers.models.WeightedLayerPooling"
+    (model / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"pools by none of the known modules: .*WeightedLayer"):
+        described(model, root)
+
+
+def test_a_file_that_is_not_json_is_named(root: Path, model: Path) -> None:
+    (model / "sentence_bert_config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"sentence_bert_config\.json: not JSON"):
+        described(model, root)
+
+
 def test_dense_layers_are_told_and_not_converted(root: Path, model: Path) -> None:
     modules = json.loads((model / "modules.json").read_bytes())
     modules.insert(2, {"type": "sentence_transformers.models.Dense", "path": "2_Dense"})
@@ -151,7 +196,7 @@ def test_dense_layers_are_told_and_not_converted(root: Path, model: Path) -> Non
     assert (found.dense_layers, found.dimension) == (True, 512)
     assert found.formats == ("sentence-transformers",)
     assert "2_Dense/model.safetensors" in found.files
-    assert found.notes == ("not converted to ONNX and GGUF: it has dense layers",)
+    assert found.notes[0] == "not converted to ONNX and GGUF: it has dense layers"
 
 
 def test_another_architecture_is_taken_with_its_modules(root: Path, model: Path) -> None:
@@ -219,7 +264,7 @@ def server(model: Path) -> Iterator[HubServer]:
         for path in model.rglob("*")
         if path.is_file()
     }
-    with hub_server.running({"Owner/Model_v1": files}) as running:
+    with hub_server.running({"Owner/Model_v1.5": files}) as running:
         yield running
 
 
@@ -227,10 +272,10 @@ def test_a_repository_is_described_without_its_weights(
     root: Path, model: Path, server: HubServer
 ) -> None:
     hub = Hub(endpoint=server.endpoint, cache=root / "hub")
-    found = described(f"Owner/Model_v1@{COMMIT}", root, hub=hub)
+    found = described(f"Owner/Model_v1.5@{COMMIT}", root, hub=hub)
     local = described(model, root)
 
-    assert (found.name, found.source) == ("model-v1", f"hub:Owner/Model_v1@{COMMIT}")
+    assert (found.name, found.source) == ("model_v1.5", f"hub:Owner/Model_v1.5@{COMMIT}")
     assert found.files == local.files
     assert not [asked for asked in server.downloads() if "model.safetensors" in asked.path]
     entry.add(root / "matrix.yaml", found)

@@ -12,10 +12,10 @@ import pytest
 
 from builders import fixture, model
 from builders.errors import FetchError, LockError, ModelError
-from builders.files import tree_digests
+from builders.files import sha256_of, tree_digests
 from builders.matrix import Format, Matrix, Model, load
 from builders.paths import ROOT
-from builders.pretrained import fetching
+from builders.pretrained import arrival, fetching, making
 from builders.pretrained.fetching import Fetched
 from builders.pretrained.hub import Hub
 from builders.project import Project
@@ -239,6 +239,17 @@ def test_a_directory_that_changed_after_its_lock_is_refused(bert: Path, tmp_path
         model.directory(elsewhere, BERT, "onnx")
 
 
+def test_a_directory_that_is_gone_is_missed_where_nothing_was_kept(tmp_path: Path) -> None:
+    place = directory(BERT, tmp_path / "model")
+    checkout = project(tmp_path, **{BERT: entry(BERT, place)})
+    fetching.fetch(checkout, BERT, OFFLINE)
+    (place / "config.json").unlink()
+    assert model.absent(checkout) == {}  # the store has it
+
+    elsewhere = Project(root=checkout.root, matrix=checkout.matrix, store=Store(tmp_path / "new"))
+    assert model.absent(elsewhere)[BERT].startswith(f"needs file:{place} to be read")
+
+
 def test_matrix_and_lock_may_not_contradict_each_other(bert: Path, tmp_path: Path) -> None:
     tried = entry(BERT, bert)
     fetched(tmp_path, tried)
@@ -352,3 +363,44 @@ def test_a_moving_revision_is_refused_and_the_message_says_why(bert: Path, tmp_p
     path.write_text(text.replace("fixture:fixture-768", "hub:a/b@main", 1), encoding="utf-8")
     with pytest.raises(Exception, match=r"40 hexadecimal digits: a branch moves.*hub:a/b@main"):
         load(path)
+
+
+def test_a_local_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    place = directory(BERT, tmp_path / "model")
+    tried = entry(BERT, place)
+    (place / "config.json").unlink()
+    with pytest.raises(FetchError, match=r"model/config\.json: cannot be read: No such file"):
+        fetched(tmp_path, tried)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a"
+    place.write_bytes(b"before")
+    store = Store(tmp_path / "cache")
+
+    def digest_and_change(path: Path) -> str:
+        found = sha256_of(path)
+        place.write_bytes(b"after")
+        return found
+
+    monkeypatch.setattr(arrival, "sha256_of", digest_and_change)
+    with pytest.raises(FetchError, match="it changed while it was read"):
+        arrival.bring(store, place, arrival.Pin(sha256=None, size=None), source=place)
+    assert not list((store.cache / "partial").iterdir())
+
+
+def test_dense_layers_that_are_not_listed_are_asked_for(bert: Path, tmp_path: Path) -> None:
+    forms = ("sentence-transformers",)
+    tried = entry(BERT, bert, formats=forms, dense_layers=True)
+    with pytest.raises(ModelError, match=r"dense layers are not among .*\n.*list modules\.json"):
+        fetched(tmp_path, tried)
+
+
+def test_weights_beyond_what_an_onnx_file_holds_are_refused(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "_LARGEST_ONNX", 1_000_000)
+    with pytest.raises(ModelError, match=r"weights have \d{8} bytes; an ONNX file holds 2 GiB"):
+        fetched(tmp_path, entry(BERT, bert, formats=("onnx",)))

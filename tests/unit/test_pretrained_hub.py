@@ -125,3 +125,8 @@ def test_a_forgotten_file_is_downloaded_anew(hub: Hub, server: HubServer) -> Non
 
     assert bring(hub) == CONTENT
     hub.forget(other(path="never.fetched"))
+
+
+def test_a_name_that_is_no_repository_is_an_error(hub: Hub) -> None:
+    with pytest.raises(FetchError, match="could not be downloaded: Repo id must"):
+        bring(hub, other(repository="owner/model/more"))

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +94,29 @@ def assert_gone(pid: int) -> None:
                 return
         time.sleep(0.05)
     raise AssertionError(f"process {pid} is still there")
+
+
+def test_a_background_program_s_output_goes_into_a_file(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    argv = [sys.executable, "-c", "import sys; print('one'); print('two', file=sys.stderr)"]
+    with process.background(argv, output=log) as child:
+        assert child.wait() == 0
+    assert sorted(log.read_text().splitlines()) == ["one", "two"]
+
+
+ECHO = "import sys\nfor line in sys.stdin: print(line.strip()[::-1], flush=True)"
+
+
+def test_a_conversation_answers_line_by_line() -> None:
+    with process.conversation([sys.executable, "-c", ECHO]) as echo:
+        assert [echo.ask(line, timeout=60) for line in ("abc", "de")] == ["cba", "ed"]
+    assert echo.poll() is not None
+
+
+def test_a_conversation_that_ends_or_says_nothing_is_an_error() -> None:
+    for program in ("", "import time; time.sleep(600)"):
+        with (
+            process.conversation([sys.executable, "-c", program]) as silent,
+            pytest.raises(ProcessError, match="no answer from"),
+        ):
+            silent.ask("abc", timeout=0.5)

@@ -38,6 +38,7 @@ def test_platforms_become_one_index_with_the_tested_digests(tmp_path: Path) -> N
 
     digests = publish(target, [arm64, amd64], [])
 
+    assert json.loads((target / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
     listing = json.loads((target / "index.json").read_bytes())
     (entry,) = listing["manifests"]
     assert entry["digest"] == digests["equivec/a-b"]
@@ -53,13 +54,29 @@ def test_publishing_again_changes_nothing(tmp_path: Path) -> None:
     image = make_image(tmp_path / "1", "linux/amd64")
     target = tmp_path / "images"
 
+    def files() -> dict[Path, tuple[int, bytes]]:
+        return {path: (path.stat().st_ino, path.read_bytes()) for path in blobs.iterdir()}
+
+    blobs = target / "blobs" / "sha256"
     first = publish(target, [image], [])
-    files = {path: path.stat().st_mtime_ns for path in target.rglob("*") if path.is_file()}
+    before, listing = files(), (target / "index.json").read_bytes()
     again = publish(target, [image], [])
 
     assert first == again
-    blobs = {path for path in files if path.parent.name == "sha256"}
-    assert blobs == set((target / "blobs/sha256").iterdir())
+    assert files() == before
+    assert (target / "index.json").read_bytes() == listing
+
+
+def test_what_was_damaged_since_is_published_anew(tmp_path: Path) -> None:
+    image = make_image(tmp_path / "1", "linux/amd64", b"layer")
+    target = tmp_path / "images"
+    publish(target, [image], [])
+    layer = target / "blobs/sha256" / hashlib.sha256(b"layer").hexdigest()
+    layer.write_bytes(b"lay3r")
+
+    publish(target, [image], [])
+
+    assert layer.read_bytes() == b"layer"
 
 
 def test_other_platforms_stay_and_withdrawn_ones_go(tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ def test_unusable_vectors_are_not_kept(project: Project, cell: Cell) -> None:
     """A backend that fails only for one text, after others have gone well."""
     backend = project.root / "images" / "onnxruntime" / "backend.py"
     text = backend.read_text("utf-8")
-    broken = "        if 'alpha beta' in inputs:\n            inputs = []\n"
-    marker = "        encodings = tokens.encodings("
+    marker = "        fields = padded(inputs)\n"
+    broken = "        if inputs[0].content == 'alpha beta':\n            inputs = []\n"
     assert marker in text
     backend.write_text(text.replace(marker, broken + marker), encoding="utf-8")
     with pytest.raises(ReferenceVectorsError, match="two"):

@@ -253,6 +253,7 @@ def test_a_file_of_another_version_is_named(backend: Path) -> None:
         {"size": "10"},
         {"file": "../../etc/passwd.whl"},
         {"file": "idna.zip"},
+        {"file": "idna.whl"},
         {"more": 1},
         {"contents": {"binaries": []}},
     ],

@@ -15,7 +15,7 @@ from builders.errors import LockError
 from builders.lock import wheel_renewal
 from builders.lock import wheels as wheel_lock
 from builders.lock.renewal import Renewal
-from builders.network.indexes import Indexes
+from builders.network.indexes import Candidate, Indexes
 from builders.network.pip_settings import PipSettings
 from builders.network.uv_settings import uv_environment
 from builders.store import Store
@@ -202,3 +202,11 @@ def test_an_archive_that_the_wheel_stage_does_not_unpack_is_named(bench: Bench) 
     bench.require("built\n")
     with pytest.raises(LockError, match=r"built-2\.0\.zip is not a \.tar\.gz"):
         bench.renewals("built")
+
+
+def test_an_index_that_states_no_digest_is_refused(bench: Bench) -> None:
+    file = "fast-1.0-py3-none-any.whl"
+    candidate = Candidate(name="fast", version="1.0", file=file, url=f"/{file}", sha256="")
+    indexes = Indexes(settings=PipSettings(), environment={})
+    with pytest.raises(LockError, match=r"states no sha256 of fast-1\.0-py3-none-any\.whl"):
+        wheel_renewal._items({"": candidate}, bench.backend, indexes)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import pytest
 from uv import find_uv_bin
 
+from builders import host_venv, matrix
+from builders.errors import BuildError
+from builders.files import sha256_of
+from builders.lock.wheels import Source, WheelLock
+from builders.paths import ROOT
+from builders.project import Project
+from builders.store import Store
 from builders.wheelhouse import local
 from builders.wheelhouse.recipe import Document, WheelRecipe
 
@@ -67,3 +76,23 @@ def test_what_builds_it_comes_before_the_systems_programs() -> None:
 
 def test_without_a_path_there_are_the_systems_programs() -> None:
     assert local.build_environment({}, Path("/env/bin")) == {"PATH": "/env/bin:/bin:/usr/bin"}
+
+
+def test_what_does_not_compile_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its source archive is none: the build ends at once."""
+    store = Store(tmp_path / "cache")
+    empty = store.partial("0" * 64)
+    empty.write_bytes(b"no archive")
+    digest = sha256_of(empty)
+    assert store.add(digest, empty) is not None
+    source = Source(
+        name="pkg", version="1.0", sha256=digest, file="pkg-1.0.tar.gz", size=10, wheels=()
+    )
+    locked = WheelLock(path=tmp_path, platform="linux/amd64", wheels=(), sources=())
+    monkeypatch.setattr(host_venv, "python", lambda *_: Path(sys.executable))
+    project = Project(root=ROOT, matrix=matrix.load(ROOT / "matrix.yaml"), store=store)
+    (tmp_path / "out").mkdir()
+
+    with pytest.raises(BuildError, match=r"pkg does not compile on this host: .*\n.*compilers"):
+        local.compile_wheel(project, recipe(), source, locked, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.whl"))

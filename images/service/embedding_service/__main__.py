@@ -10,12 +10,11 @@ import faulthandler
 import logging
 import os
 import signal
-import sys
-import time
 
+from embedding_service import logs
+from embedding_service.configuration import Configuration
 from embedding_service.errors import StartError
 from embedding_service.listener import listen
-from embedding_service.settings import Settings
 
 
 def main() -> int:
@@ -23,29 +22,24 @@ def main() -> int:
     # Before anything slow, and explicitly: the kernel gives process 1 no default handlers.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
+    # Held back until there is a model to reload; it would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # A library's crash (an instruction that this processor lacks, say) then shows where.
     faulthandler.enable()
-    log_to_stderr()
+    logs.begin("text" if os.environ.get("EMBEDDING_LOG_FORMAT") == "text" else "json", "info")
     try:
-        settings = Settings.from_environment(os.environ)
+        configuration = Configuration(os.environ)
+        settings = configuration.proposed({}).settings
+        logs.begin(settings.log_format, settings.log_level)
         with listen(settings.host, settings.port) as listener:
             # The libraries take their time: they are imported once the port is known to be free.
             from embedding_service.server import serve  # noqa: PLC0415
 
-            serve(settings, listener)
+            serve(configuration, listener)
     except StartError as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400 -- one line, no trace
         return error.exit_code
     return 0
-
-
-def log_to_stderr() -> None:
-    """Log one plain line for each event, with the time in UTC."""
-    handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,15 @@ from embedding_service.errors import (
     InputError,
     ModelError,
     StartError,
-    UnsupportedInputError,
 )
-from embedding_service.inputs import Image, Input, kind
+from embedding_service.inputs import Asked, Given, Text
+from embedding_service.reading import Reader
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
+from embedding_service.supply import completion
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Vectors = NDArray[np.float32]
 """float32, of shape (number of inputs, dimension)."""
@@ -33,18 +37,30 @@ LENGTH_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a backend can embed with the model that it has loaded."""
+    """What a backend can embed with the model that it has loaded.
+
+    Attributes:
+        text: Whether it takes texts.
+        image: Whether it takes images.
+        max_tokens: The longest text.
+        batching: How several texts are computed: "padded" together, each as long as the longest of
+            them; "fixed" together, each as long as the longest that there can be; or "none", one
+            after another, so that a batch only keeps the first of them waiting.
+        concurrent: How many threads may embed at a time.
+    """
 
     text: bool
     image: bool
     max_tokens: int
+    batching: Literal["padded", "fixed", "none"]
+    concurrent: int = 1
 
 
 class Backend(Protocol):
     """A library that turns inputs into vectors: the class `Backend` of a module `backend`.
 
-    It knows nothing of HTTP. One thread at a time uses it. It imports its library in `load`, not
-    with the module: what takes seconds then happens while the service answers already.
+    It knows nothing of HTTP. As many threads use it at a time as it says. It imports its library in
+    `load`, not with the module: what takes seconds then happens while the service answers already.
     """
 
     name: ClassVar[str]
@@ -55,6 +71,10 @@ class Backend(Protocol):
 
     capabilities: Capabilities
 
+    tokenizer: Tokenizer | None
+    """Makes the tokens of the texts that it is given; None where it takes them as they are, or
+    takes none."""
+
     runtime: Mapping[str, str]
     """What the library chose to compute with on this machine, once it is loaded: for people, in
     the log and in /health, such as `{"cpu_variant": "haswell"}`."""
@@ -64,11 +84,14 @@ class Backend(Protocol):
         """Load the model of a verified directory, by its recipe."""
         ...
 
-    def embed(self, inputs: Sequence[str]) -> Vectors:
+    def embed(self, inputs: Sequence[Text]) -> Vectors:
         """Return the vectors of one or more texts, pooled and normalised by the recipe.
 
+        Args:
+            inputs: None of them has more tokens than the recipe allows, or none at all.
+
         Raises:
-            InputError: One of the inputs is too long or has no token; no input is cut.
+            InputError: One of the inputs cannot be embedded.
             EmbeddingError: It failed, and says why without any part of an input.
         """
         ...
@@ -81,7 +104,7 @@ class Backend(Protocol):
 class ImageBackend(Backend, Protocol):
     """A backend whose capabilities name images: only such a one is given any."""
 
-    def embed(self, inputs: Sequence[Input]) -> Vectors:
+    def embed(self, inputs: Sequence[Given]) -> Vectors:
         """Return the vectors of texts and images, in their order.
 
         Raises:
@@ -118,13 +141,15 @@ def library_versions(backend: type[Backend]) -> dict[str, str]:
 
 
 def load(model_dir: Path, recipe: Recipe, backend: type[Backend], settings: Settings) -> Backend:
-    """Verify the model's files, then let the backend load them.
+    """Verify the model's files, fetched first where they may be; then let the backend load them.
 
     Raises:
         ModelError: The files are not those of the recipe, the backend failed, or it cannot take
             what the recipe says that the model takes.
     """
-    recipes.verify(model_dir, recipe)
+    if settings.provider == "local":
+        model_dir = completion.complete(model_dir, recipe, settings)
+        recipes.verify(model_dir, recipe)
     try:
         loaded = backend.load(model_dir, settings)
     except StartError:
@@ -143,25 +168,30 @@ def load(model_dir: Path, recipe: Recipe, backend: type[Backend], settings: Sett
     return loaded
 
 
-def embed(backend: Backend, recipe: Recipe, inputs: Sequence[Input]) -> Vectors:
+def embed(backend: Backend, recipe: Recipe, inputs: Sequence[Asked]) -> Vectors:
     """Return the checked vectors of inputs, each text put behind the recipe's default prompt.
+
+    Raises:
+        EmbeddingError: See `computed`.
+        InputError: One of the inputs cannot be embedded; no text is cut.
+    """
+    reader = Reader(recipe, backend.tokenizer)
+    reads = [reader.read(asked, index=index) for index, asked in enumerate(inputs)]
+    return computed(backend, recipe, [read.given for read in reads])
+
+
+def computed(backend: Backend, recipe: Recipe, inputs: Sequence[Given]) -> Vectors:
+    """Return the checked vectors of inputs.
 
     Raises:
         EmbeddingError: The backend failed, or the vectors are not of the recipe's dimension, not
             finite, or not of unit length where the recipe normalises. The message holds no text;
             a library's own message, which may, is the cause's.
         InputError: See `Backend.embed`.
-        UnsupportedInputError: The model takes no input of that kind.
     """
-    for index, given in enumerate(inputs):
-        if kind(given) not in recipe.inputs:
-            raise UnsupportedInputError(
-                index=index, model=recipe.name, takes=recipe.inputs, kind=kind(given)
-            )
-    prompted = [each if isinstance(each, Image) else recipe.prefix + each for each in inputs]
     try:
         # Images are among them only if the recipe takes images, and then so does the backend.
-        vectors = cast("ImageBackend", backend).embed(prompted)
+        vectors = cast("ImageBackend", backend).embed(inputs)
     except (InputError, EmbeddingError):
         raise
     except Exception as error:

@@ -1,13 +1,13 @@
-"""The embedder: one thread that owns the model, and the queue that leads to it."""
+"""The embedder: a loaded model, the threads that use it, and the inputs that wait for them."""
 
 from __future__ import annotations
 
 import base64
 import logging
-import queue
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embedding_service import contract
-from embedding_service.contract import Backend
+from embedding_service import contract, memory
+from embedding_service.batches import Limits, Waiting
+from embedding_service.contract import Backend, Capabilities
 from embedding_service.errors import (
     EmbeddingError,
     InputError,
     ModelError,
     NotReadyError,
+    QueueFullError,
     StartError,
+    UpstreamError,
 )
 from embedding_service.inputs import Image, Input
+from embedding_service.observer import Observer, Unobserved
+from embedding_service.reading import Read, Reader
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
@@ -39,6 +44,12 @@ SELF_CHECK: Mapping[str, Input] = {
 }
 """What is embedded before the first user's input, by its kind."""
 
+IMAGE_LENGTH = 256
+"""How many tokens an image counts for in a batch: so many patches has one of 224 x 224 or more."""
+
+CHARACTERS_PER_TOKEN = 4
+"""Where nobody here knows the tokens."""
+
 logger = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
@@ -47,20 +58,23 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    given: Input
+    read: Read
     vector: Future[Vector]
+    since: float
 
 
 class Embedder:
-    """Loads the model, checks it on an input of each kind, then embeds what is submitted, in order.
+    """Loads the model, checks it on an input of each kind, then embeds what is submitted.
 
-    All of it happens in one thread of its own: a model is never used by two threads (with some
-    libraries that crashes the process).
+    The model is used by threads of its own, as many as its backend can do with: with some
+    libraries, two threads in one model crash the process. What has come in while they computed is
+    computed next, in batches. What nobody waits for any more is dropped.
 
     Args:
         backend: The class of the backend.
         recipe: The model's recipe.
-        settings: Where the model is, and with how many threads to compute.
+        settings: Where the model is, with how many threads to compute, how much may wait.
+        observer: Is told of batches.
     """
 
     def __init__(
@@ -69,20 +83,43 @@ class Embedder:
         backend: type[Backend],
         recipe: Recipe,
         settings: Settings,
+        observer: Observer | None = None,
     ) -> None:
         self.backend = backend
         self.recipe = recipe
         self.failure: StartError | None = None
         self.runtime: Mapping[str, str] = {}
-        self._settings = settings
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self.settings = settings
+        self.observer = observer or Unobserved()
+        self._reader: Reader | None = None
+        self._capabilities: Capabilities | None = None
+        self._changed = threading.Condition()
+        self._waiting: Waiting[_Work] = Waiting(Limits(inputs=1, tokens=1))
+        self._is_closed = False
         self._ready = threading.Event()
+        self._settled = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether the model is loaded and has passed its check."""
         return self._ready.is_set()
+
+    @property
+    def waiting(self) -> int:
+        """How many inputs wait to be computed."""
+        return len(self._waiting)
+
+    @property
+    def reader(self) -> Reader:
+        """What reads inputs for this model.
+
+        Raises:
+            NotReadyError: The model is still loading.
+        """
+        if self._reader is None or not self.is_ready:
+            raise NotReadyError("the model is still loading")
+        return self._reader
 
     def start(self, *, on_failure: Callable[[], None]) -> None:
         """Begin to load the model; returns at once.
@@ -97,75 +134,173 @@ class Embedder:
         )
         self._thread.start()
 
-    def submit(self, given: Input) -> Future[Vector]:
-        """Hand over an input; the future fails with an InputError or an EmbeddingError.
+    def settled(self, timeout: float | None = None) -> bool:
+        """Wait until the model is ready or has failed; return whether it has come to that."""
+        return self._settled.wait(timeout)
+
+    def submit(self, reads: Sequence[Read]) -> list[Future[Vector]]:
+        """Hand over the inputs of a request, all or none of them.
+
+        A future fails with an InputError or an EmbeddingError. A cancelled one is not computed.
 
         Raises:
-            NotReadyError: The model is still loading.
+            NotReadyError: The model is still loading, or no longer there.
+            QueueFullError: Too much is waiting. A request that finds nothing waiting is always
+                taken.
         """
         if not self.is_ready:
             raise NotReadyError("the model is still loading")
-        work = _Work(given=given, vector=Future())
-        self._queue.put(work)
-        return work.vector
+        now = time.monotonic()
+        works = [_Work(read=read, vector=Future(), since=now) for read in reads]
+        with self._changed:
+            if self._is_closed:
+                raise NotReadyError("the service is stopping")
+            before = len(self._waiting)
+            if before and before + len(works) > self.settings.queue:
+                raise QueueFullError(waiting=before, seconds=1)
+            for work in works:
+                self._waiting.add(work, length=self._length(work.read))
+            self._changed.notify_all()
+        return [work.vector for work in works]
 
-    def stop(self, *, timeout: float) -> None:
-        """Embed what is queued, free the model, end the thread.
+    def stop(self, *, timeout: float | None) -> None:
+        """Embed what is waiting, free the model, end the thread.
 
         It may be in a library's own code, where only the end of the process stops it.
 
         Args:
-            timeout: Seconds to wait for that; a model that is still loading is not waited for.
+            timeout: Seconds to wait for that, None: to its end; a model that is still loading
+                is not waited for.
         """
         if self._thread is None:
             return
-        self._queue.put(None)
-        if self.is_ready or self.failure:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._settled.is_set():
             self._thread.join(timeout)
 
     def _run(self, on_failure: Callable[[], None]) -> None:
         begun = time.monotonic()
         try:
-            model_dir = self._settings.model_dir
-            model = contract.load(model_dir, self.recipe, self.backend, self._settings)
+            model_dir = self.settings.model_dir
+            model = contract.load(model_dir, self.recipe, self.backend, self.settings)
             _check(model, self.recipe, model_dir)
-        except StartError as error:
-            self.failure = error
+        except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits to be told
+            self.failure = error if isinstance(error, StartError) else _unforeseen(error)
+            self._settled.set()
             on_failure()
             return
         self.runtime = model.runtime
+        self._capabilities = model.capabilities
+        self._reader = Reader(self.recipe, model.tokenizer)
+        self._waiting = Waiting(_limits(model.capabilities, self.settings))
         self._ready.set()
+        self._settled.set()
         logger.info(
             "ready: %s with %s (%s; threads: %d), loaded in %.2f s",
             self.recipe.name,
             self.backend.name,
             "; ".join(f"{key}: {value}" for key, value in self.runtime.items()),
-            self._settings.threads,
+            self.settings.threads,
             time.monotonic() - begun,
         )
-        while (work := self._queue.get()) is not None:
-            _embed(model, self.recipe, work)
+        memory.trim()  # the files' content, as it was read
+        others = [
+            threading.Thread(target=self._work, args=[model], name="embedder", daemon=True)
+            for _ in range(model.capabilities.concurrent - 1)
+        ]
+        for other in others:
+            other.start()
+        self._work(model)
+        for other in others:
+            other.join()
         model.close()
+
+    def _work(self, model: Backend) -> None:
+        """Compute batch after batch, until there is none and there will be none."""
+        while batch := self._next():
+            live = [work for work in batch if work.vector.set_running_or_notify_cancel()]
+            if gone := len(batch) - len(live):
+                self.observer.dropped(gone)
+            now = time.monotonic()
+            for work in live:
+                self.observer.waited(now - work.since)
+            try:
+                self._compute(model, live)
+            except Exception:  # a backend broke its contract: the next batch may be better
+                logger.exception("a batch failed")
+                for work in live:
+                    if not work.vector.done():
+                        work.vector.set_exception(EmbeddingError("a batch failed"))
+
+    def _next(self) -> list[_Work]:
+        with self._changed:
+            while not self._waiting and not self._is_closed:
+                self._changed.wait()
+            return self._waiting.take()
+
+    def _compute(self, model: Backend, works: Sequence[_Work]) -> None:
+        """Compute a batch; one input that cannot be embedded does not harm the others."""
+        while works:
+            begun = time.monotonic()
+            try:
+                vectors = contract.computed(model, self.recipe, [work.read.given for work in works])
+            except InputError as error:
+                refused, works = works[error.index], _without(works, error.index)
+                error.index = 0  # of its own request, which knows its place
+                refused.vector.set_exception(error)
+            except EmbeddingError as error:
+                logger.error("%s", error)  # noqa: TRY400 -- a trace ends with the library's message
+                if len(works) == 1 or isinstance(error, UpstreamError):
+                    for work in works:
+                        work.vector.set_exception(error)
+                else:  # it may be one of them
+                    for work in works:
+                        self._compute(model, [work])
+                return
+            else:
+                lengths = [self._length(work.read) for work in works]
+                self.observer.computed(
+                    inputs=len(works),
+                    tokens=sum(lengths),
+                    padded=max(lengths) * len(works),
+                    seconds=time.monotonic() - begun,
+                )
+                for work, vector in zip(works, vectors, strict=True):
+                    work.vector.set_result(vector)
+                return
+
+    def _length(self, read: Read) -> int:
+        """Return how many tokens an input counts for."""
+        if isinstance(read.given, Image):
+            return IMAGE_LENGTH
+        if self._capabilities and self._capabilities.batching == "fixed":
+            return self._capabilities.max_tokens
+        return read.tokens or math.ceil(len(read.given.content) / CHARACTERS_PER_TOKEN)
+
+
+def _limits(capabilities: Capabilities, settings: Settings) -> Limits:
+    inputs = 1 if capabilities.batching == "none" else settings.batch_inputs
+    return Limits(inputs=inputs, tokens=settings.batch_tokens)
+
+
+def _without(works: Sequence[_Work], index: int) -> Sequence[_Work]:
+    return [*works[:index], *works[index + 1 :]]
 
 
 def _check(model: Backend, recipe: Recipe, model_dir: Path) -> None:
-    """Embed before the first user does, so that a wrong model is never served."""
+    """Embed an input of each kind."""
     try:
         contract.embed(model, recipe, [SELF_CHECK[kind] for kind in recipe.inputs])
     except (EmbeddingError, InputError) as error:
+        model.close()  # the error that says so keeps it from being freed otherwise
         reason = ": ".join(" ".join(str(e).split()) for e in (error, error.__cause__) if e)
-        raise ModelError(f"the model in {model_dir} failed its self-check: {reason}") from error
+        which = recipe.name if recipe.format == "openai" else f"the model in {model_dir}"
+        raise ModelError(f"{which} failed its self-check: {reason}") from error
 
 
-def _embed(model: Backend, recipe: Recipe, work: _Work) -> None:
-    if not work.vector.set_running_or_notify_cancel():
-        return
-    try:
-        vectors = contract.embed(model, recipe, [work.given])
-    except InputError as error:
-        work.vector.set_exception(error)
-    except EmbeddingError as error:
-        logger.error("%s", error)  # noqa: TRY400 -- a trace ends with the library's message
-        work.vector.set_exception(error)
-    else:
-        work.vector.set_result(vectors[0])
+def _unforeseen(error: Exception) -> ModelError:
+    failure = ModelError(f"the model cannot be served: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure

@@ -35,12 +35,112 @@ class ServerAnswerError(StartError):
     exit_code = 5
 
 
+class SpaceChangeError(Exception):
+    """A reload would change the vector space, and nobody said that it may.
+
+    Args:
+        before: The space that is served, and stays.
+        after: The one that would be.
+    """
+
+    def __init__(self, *, before: str, after: str) -> None:
+        super().__init__(
+            f"the vector space would change from {before} to {after}: vectors of the one cannot be "
+            "compared with those of the other; allow_space_change says that it may"
+        )
+
+
 class NotReadyError(Exception):
     """The model is not loaded yet, or no longer; ask again later, or elsewhere."""
 
 
+class QueueFullError(Exception):
+    """More is waiting than the service takes; ask again later.
+
+    Args:
+        waiting: How many inputs wait.
+        seconds: After which to ask again.
+    """
+
+    def __init__(self, *, waiting: int, seconds: int) -> None:
+        super().__init__(f"{waiting} inputs are waiting already; ask again in {seconds} s")
+        self.seconds = seconds
+
+
+class RequestError(Exception):
+    """A request as a whole cannot be answered, whatever its inputs are."""
+
+
+class TooManyInputsError(RequestError):
+    """A request has more inputs than are taken at once.
+
+    Args:
+        inputs: How many it has.
+        most: How many are taken.
+    """
+
+    def __init__(self, *, inputs: int, most: int) -> None:
+        super().__init__(f"{inputs} inputs; at most {most} are taken in one request")
+
+
+class UnknownModelError(RequestError):
+    """A request names a model that is not served.
+
+    Args:
+        served: The name of the one that is.
+    """
+
+    def __init__(self, *, served: str) -> None:
+        super().__init__(f"the model that is served is {served}")
+
+
+class SpaceMismatchError(RequestError):
+    """The client expects vectors of another space than it would get: they must not be mixed.
+
+    Args:
+        expected: The space that the client names.
+        actual: The space of the vectors that it would get.
+    """
+
+    def __init__(self, *, expected: str, actual: str) -> None:
+        super().__init__(
+            f"vectors of the space {expected} are expected; those of this service are of {actual}"
+        )
+        self.actual = actual
+
+
+class DimensionsError(RequestError):
+    """The model has no vectors of so many dimensions.
+
+    Args:
+        model: The model's name.
+        known: What it has.
+    """
+
+    def __init__(self, *, model: str, known: Sequence[int]) -> None:
+        listed = ", ".join(map(str, known))
+        super().__init__(f"{model} has vectors of these dimensions: {listed}")
+        self.known = tuple(known)
+
+
 class EmbeddingError(Exception):
     """The backend failed, or returned vectors that its recipe rules out."""
+
+
+class UpstreamError(EmbeddingError):
+    """No upstream gives vectors: for no reason that is in the inputs.
+
+    Args:
+        message: What each of them does.
+        seconds: After which to ask again.
+        is_absent: Whether they all only fail, or are not there, which may pass; otherwise one is
+            not what it is declared to be, or does not serve us.
+    """
+
+    def __init__(self, message: str, *, seconds: int, is_absent: bool) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        self.is_absent = is_absent
 
 
 class InputError(Exception):
@@ -106,3 +206,47 @@ class NoTokensError(InputError):
 
     def __init__(self, *, index: int) -> None:
         super().__init__("the model's tokenizer makes no token of this text", index=index)
+
+
+class TokenRangeError(InputError):
+    """An input given as tokens has a number that is none of the vocabulary's.
+
+    Args:
+        index: Which of the inputs, from 0.
+        rows: How many tokens the vocabulary has.
+    """
+
+    def __init__(self, *, index: int, rows: int) -> None:
+        super().__init__(
+            f"a token is none of this model's vocabulary, which are 0 to {rows - 1}", index=index
+        )
+
+
+class UncountedError(InputError):
+    """What is asked needs the model's tokenizer, which an upstream has to itself.
+
+    Args:
+        what: "truncate" or "tokens".
+        index: Which of the inputs, from 0.
+    """
+
+    def __init__(self, what: str, *, index: int) -> None:
+        wanted = {
+            "truncate": "a text cannot be cut here",
+            "tokens": "tokens cannot be taken here",
+        }[what]
+        super().__init__(f"{wanted}: the tokenizer is the upstream's", index=index)
+
+
+class UnknownPromptError(InputError):
+    """The model declares no prompt for this type of input.
+
+    Args:
+        index: Which of the inputs, from 0.
+        model: The model's name.
+        known: The types that it has prompts for.
+    """
+
+    def __init__(self, *, index: int, model: str, known: Sequence[str]) -> None:
+        types = ", ".join(known) or "none"
+        super().__init__(f"{model} has prompts for these input types: {types}", index=index)

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedding_service.contract import Vectors
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding
+from embedding_service.inputs import Text
 
 
-def padded(encodings: Sequence[Encoding], *, padding: int = 0) -> dict[str, NDArray[np.int64]]:
+def padded(texts: Sequence[Text], *, padding: int = 0) -> dict[str, NDArray[np.int64]]:
     """Return a text encoder's inputs by name, each of shape (texts, longest text).
 
     Args:
-        encodings: The tokens of each text.
+        texts: With their tokens.
         padding: The token that fills up: attention and pooling leave it out, but some encoders
             count positions by it. 0 is a token of every vocabulary.
     """
-    shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
+    shape = (len(texts), max(len(text.ids) for text in texts))
     ids = np.full(shape, padding, dtype=np.int64)
-    types, mask = np.zeros_like(ids), np.zeros_like(ids)
-    for row, encoding in enumerate(encodings):
-        length = len(encoding.ids)
-        ids[row, :length], types[row, :length] = encoding.ids, encoding.type_ids
-        mask[row, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    mask = np.zeros_like(ids)
+    for row, text in enumerate(texts):
+        ids[row, : len(text.ids)] = text.ids
+        mask[row, : len(text.ids)] = 1
+    # A text by itself has one type of tokens.
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
 
 def mean_pooled(hidden: NDArray[np.float32], attention_mask: NDArray[np.int64]) -> Vectors:

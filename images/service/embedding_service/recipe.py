@@ -12,6 +12,42 @@ from embedding_service.errors import ModelError
 
 RECIPE_FILE = "model.json"
 
+VectorSpace = Annotated[
+    str, Field(pattern=r"^(sha256:[0-9a-f]{64}|declared:[A-Za-z0-9][A-Za-z0-9._/@-]{0,99})$")
+]
+"""A digest of all that decides what the vectors mean; of an API's, which nobody here can look into,
+a name that the operator declares."""
+
+
+class Matryoshka(BaseModel):
+    """How a model's vectors may be shortened.
+
+    Attributes:
+        layer_norm: Whether a vector goes through a layer normalisation before it is cut.
+        spaces: The vector space of each shorter length, by the number of dimensions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    layer_norm: bool
+    spaces: Annotated[dict[str, VectorSpace], Field(min_length=1)]
+
+
+class HubFile(BaseModel):
+    """Where a hub has a file of a model: in a repository, at a commit, which never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    path: str
+    size: Annotated[int, Field(ge=0, description="bytes")]
+
+    @field_validator("path")
+    @classmethod
+    def _path_stays_inside(cls, path: str) -> str:
+        return _stays_inside(path)
+
 
 class Recipe(BaseModel):
     """How a model's vectors are made, with the sha256 of every file they are made from."""
@@ -25,7 +61,7 @@ class Recipe(BaseModel):
     normalize: bool
     prompts: dict[str, str]
     default_prompt: str | None
-    vector_space: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    vector_space: VectorSpace
     precision: Annotated[str, Field(min_length=1)]
     format: Literal[
         "onnx", "sentence-transformers", "gguf", "transformers", "remote-code", "openai"
@@ -35,15 +71,39 @@ class Recipe(BaseModel):
     dense_layers: Annotated[
         bool, Field(description="whether linear layers after the pooling are part of the model")
     ] = False
+    matryoshka: Matryoshka | None = None
+    licence: Annotated[
+        str | None, Field(min_length=1, description="SPDX expression; null: not known")
+    ] = None
+    citation: Annotated[
+        str | None, Field(min_length=1, description="how its authors want it to be cited")
+    ] = None
+    source: Annotated[
+        str | None, Field(min_length=1, description="where it is from, for people")
+    ] = None
+    sources: Annotated[
+        dict[str, HubFile], Field(description="where to fetch files that are not in the directory")
+    ] = {}
 
     @field_validator("files")
     @classmethod
     def _names_stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
         for name in files:
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts or path.as_posix() != name:
-                raise ValueError(f"{name!r} is not a plain relative path")
+            _stays_inside(name)
         return files
+
+    @model_validator(mode="after")
+    def _sources_are_of_files(self) -> Self:
+        if unknown := sorted(self.sources.keys() - self.files.keys()):
+            raise ValueError(f"sources names {', '.join(unknown)}, which files does not")
+        return self
+
+    @model_validator(mode="after")
+    def _shorter_vectors_are_shorter(self) -> Self:
+        for length in self.matryoshka.spaces if self.matryoshka else {}:
+            if not (length.isdecimal() and 0 < int(length) < self.dimension):
+                raise ValueError(f"no vector of {self.dimension} numbers is cut to {length!r}")
+        return self
 
     @model_validator(mode="after")
     def _default_prompt_is_declared(self) -> Self:
@@ -55,6 +115,13 @@ class Recipe(BaseModel):
     def prefix(self) -> str:
         """What is put before a text: the default prompt, or nothing."""
         return "" if self.default_prompt is None else self.prompts[self.default_prompt]
+
+
+def _stays_inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or path.as_posix() != name:
+        raise ValueError(f"{name!r} is not a plain relative path")
+    return name
 
 
 def read(model_dir: Path) -> Recipe:

@@ -2,71 +2,113 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 
-import uvicorn
-
-from embedding_service import contract, recipe
+from embedding_service import providers, terminal
 from embedding_service.app import create_app
+from embedding_service.configuration import Configuration
 from embedding_service.embedder import Embedder
+from embedding_service.http_server import HttpServer
+from embedding_service.journal import Journal
+from embedding_service.metrics import Metrics
+from embedding_service.observer import Observer
+from embedding_service.reloading import Reloader
+from embedding_service.served import Served
+from embedding_service.serving import Serving
 from embedding_service.settings import Settings
-
-GRACE_SECONDS = 7
-"""How long answers in flight may take after SIGTERM: `docker stop` kills after 10."""
 
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight.
+def serve(configuration: Configuration, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight; reload after SIGHUP.
 
     Args:
-        settings: The model's directory and the threads to compute with.
+        configuration: Where the settings come from.
         listener: Where to answer; it is closed at the end.
 
     Raises:
         ModelError: The model or its backend is not what the recipe declares.
+        SettingsError: The model has no vectors as the settings ask for.
     """
-    embedder = Embedder(
-        backend=contract.backend_class(),
-        recipe=recipe.read(settings.model_dir),
-        settings=settings,
-    )
-    server = _Server(
-        uvicorn.Config(
-            create_app(embedder, max_image_bytes=settings.max_image_bytes),
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )
+    settings = configuration.proposed({}).settings
+    metrics = Metrics()
+    observed = functools.partial(new_embedder, observer=metrics)
+    first, *stand_ins = _embedders(settings, metrics)
+    serving = Serving(first)
+    del first  # a reload replaces it
+    reloader = Reloader(serving, observed, configuration, on_reload=metrics.reloaded)
+    app = Journal(create_app(serving, settings, reloader, metrics), settings, metrics)
+    had_terminal = terminal.is_there()
+
+    def on_hangup() -> None:
+        if had_terminal and not terminal.is_there():
+            server.leave()  # it was closed: nobody wants a service to go on in secret
+        else:
+            reloader.on_hangup()
+
+    server = HttpServer(app, settings, on_hangup=on_hangup)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
-    embedder.start(on_failure=server.leave)
+    _start(serving, stand_ins, on_failure=server.leave)
     server.run(sockets=[listener])
-    embedder.stop(timeout=1)
-    if embedder.failure:
-        raise embedder.failure
+    serving.current.stop(timeout=1)
+    if serving.current.failure:
+        raise serving.current.failure
     logger.info("stopped")
 
 
-class _Server(uvicorn.Server):
-    def leave(self) -> None:
-        """Stop as after a signal; may be called from another thread."""
-        self.should_exit = True
+def new_embedder(settings: Settings, observer: Observer) -> Embedder:
+    """Return the embedder that the settings ask for, not started yet.
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `serve`: uvicorn would raise them again and spoil the exit code."""
-        yield
+    Args:
+        settings: The settings.
+        observer: Is told what it does.
+
+    Raises:
+        ModelError: There is no such model.
+        SettingsError: The model has no vectors as the settings ask for.
+    """
+    return _embedders(settings, observer)[0]
+
+
+def _embedders(settings: Settings, observer: Observer) -> Sequence[Embedder]:
+    """Return what may be served by the settings, not started yet, the preferred one first."""
+    found = providers.provided(settings)
+    for each in found:
+        Served.of(each.recipe, each.settings)
+    return [
+        Embedder(
+            backend=each.backend, recipe=each.recipe, settings=each.settings, observer=observer
+        )
+        for each in found
+    ]
+
+
+def _start(
+    serving: Serving, stand_ins: Sequence[Embedder], *, on_failure: Callable[[], None]
+) -> None:
+    """Start what is served; if none of its upstreams is there, what stands in for it.
+
+    That is of another vector space. So it happens only here, where nothing has been answered yet;
+    later, only a reload that may change the space does so.
+    """
+    embedder = serving.current
+
+    def failed() -> None:
+        if not stand_ins or not providers.is_absence(embedder.failure):
+            on_failure()
+            return
+        successor, *others = stand_ins
+        logger.warning(
+            "%s; %s is served in the place of %s: another vector space",
+            *(embedder.failure, successor.recipe.name, embedder.recipe.name),
+        )
+        serving.replace(successor)  # not in the event loop's thread, but no request has had it
+        _start(serving, others, on_failure=on_failure)
+
+    embedder.start(on_failure=failed)

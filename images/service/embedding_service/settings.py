@@ -1,115 +1,306 @@
-"""The settings: everything that the environment decides."""
+"""The settings: everything that the operator decides, each of them one entry of `Settings`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
 
-from embedding_service.errors import SettingsError
+from embedding_service import config_file
+from embedding_service.processors import usable_processors
+from embedding_service.setting import (
+    Setting,
+    choice,
+    number,
+    of_environment,
+    of_values,
+    place,
+    switch,
+    words,
+)
+from embedding_service.supply.settings import SupplySettings
+from embedding_service.upstreams.settings import UpstreamSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the operator decides, each by the environment variable named.
+class Settings(UpstreamSettings, SupplySettings):
+    """What the operator decides; docs/service-settings.md is made from this.
 
-    Attributes:
-        host: `EMBEDDING_SERVER_HOST`, the address to listen on. Default 127.0.0.1; the images
-            set 0.0.0.0.
-        port: `EMBEDDING_SERVER_PORT`, 1 to 65535. Default 8080.
-        model_dir: `EMBEDDING_MODEL_DIR`, the directory of `model.json` and the files it names.
-            Default /opt/equivec/model.
-        max_image_bytes: `EMBEDDING_MAX_IMAGE_BYTES`, how long the file of an image may be, 1 to
-            1000000000. Default 10000000.
-        threads: `EMBEDDING_THREADS`, how many threads compute one embedding. Default: the
-            processors that this process may use, by its affinity and its control group's quota.
+    A field's name is the setting's name in the configuration file. To add a setting, add an entry;
+    then `PYTHONPATH=images/service python -m tests.unit.service.settings_page`.
     """
 
-    host: str
-    port: int
-    model_dir: Path
-    max_image_bytes: int
-    threads: int
+    host: Annotated[
+        str,
+        Setting(
+            "EMBEDDING_SERVER_HOST",
+            words("a name or an address"),
+            "the address to listen on; the images set 0.0.0.0",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Setting("EMBEDDING_SERVER_PORT", number(most=65535), "the port to listen on")
+    ] = 8080
+    config_file: Annotated[
+        Path | None,
+        Setting(
+            "EMBEDDING_CONFIG_FILE",
+            place("a file"),
+            "a JSON object of settings by their names; what it has comes before the environment, "
+            "and changes by request are kept in it",
+        ),
+    ] = None
+    model_dir: Annotated[
+        Path,
+        Setting(
+            "EMBEDDING_MODEL_DIR",
+            place("a directory"),
+            "the directory of `model.json` and the files that it names",
+            changed_by="file",
+        ),
+    ] = Path("/opt/equivec/model")
+    model: Annotated[
+        str | None,
+        Setting(
+            "EMBEDDING_MODEL",
+            words("a name"),
+            "the name of the model to serve: the one in EMBEDDING_MODEL_DIR, or one of those in "
+            "EMBEDDING_MODELS_DIR; another one is refused",
+            changed_by="request",
+            default="that of EMBEDDING_MODEL_DIR",
+        ),
+    ] = None
+    models_dir: Annotated[
+        Path | None,
+        Setting(
+            "EMBEDDING_MODELS_DIR",
+            place("a directory"),
+            "a directory of such directories, of which EMBEDDING_MODEL names one",
+            changed_by="file",
+        ),
+    ] = None
+    allow_space_change: Annotated[
+        bool,
+        Setting(
+            "EMBEDDING_ALLOW_SPACE_CHANGE",
+            switch(),
+            "whether a reload may change the vector space; a request says it for itself",
+            changed_by="file",
+        ),
+    ] = False
+    threads: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_THREADS",
+            number(most=1024),
+            "how many threads compute one batch",
+            changed_by="request",
+            default="the processors that the process may use, by its affinity and its control "
+            "group's quota",
+        ),
+    ] = field(default_factory=usable_processors)
+    dimensions: Annotated[
+        int | None,
+        Setting(
+            "EMBEDDING_DIMENSIONS",
+            number(most=10**5),
+            "how long vectors are where a request does not say it",
+            changed_by="request",
+            is_of_answers=True,
+            default="as long as the model makes them",
+        ),
+    ] = None
+    precision: Annotated[
+        Literal["float32", "float16"],
+        Setting(
+            "EMBEDDING_PRECISION",
+            choice("float32", "float16"),
+            "of the numbers that are answered where a request does not say it",
+            changed_by="request",
+            is_of_answers=True,
+        ),
+    ] = "float32"
+    queue: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_QUEUE",
+            number(most=10**6),
+            "how many inputs may wait to be computed",
+            changed_by="request",
+            is_of_answers=True,
+        ),
+    ] = 4096
+    batch_inputs: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_BATCH_INPUTS",
+            number(most=4096),
+            "how many inputs are computed together at most",
+            changed_by="request",
+        ),
+    ] = 32
+    batch_tokens: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_BATCH_TOKENS",
+            number(most=10**7),
+            "how many tokens are computed together at most, padding included; it bounds the memory",
+            changed_by="request",
+        ),
+    ] = 8192
+    max_inputs: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_MAX_INPUTS",
+            number(most=10**5),
+            "how many inputs a request may have",
+            changed_by="request",
+            is_of_answers=True,
+        ),
+    ] = 2048
+    max_image_bytes: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_MAX_IMAGE_BYTES",
+            number(most=10**9),
+            "how long the file of an image may be",
+        ),
+    ] = 10**7
+    pending_bytes: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_PENDING_BYTES",
+            number(most=10**12),
+            "how many bytes the bodies of all requests that are not answered yet may have; a "
+            "request beside which there is no other is always taken",
+        ),
+    ] = 2**28
+    receive_seconds: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_RECEIVE_SECONDS",
+            number(most=3600),
+            "how long a request may take to come in, and an answer to be taken",
+        ),
+    ] = 30
+    grace_seconds: Annotated[
+        int,
+        Setting(
+            "EMBEDDING_GRACE_SECONDS",
+            number(most=3600),
+            "how long requests in flight may take after SIGTERM (`docker stop` kills after 10)",
+        ),
+    ] = 7
+    api_keys: Annotated[
+        str | None,
+        Setting(
+            "EMBEDDING_API_KEYS",
+            words("keys, with commas between them"),
+            "bearer keys, one of which every request but those of health needs",
+            default="none: everybody may ask",
+            is_secret=True,
+        ),
+    ] = field(default=None, repr=False)
+    api_keys_file: Annotated[
+        Path | None,
+        Setting(
+            "EMBEDDING_API_KEYS_FILE", place("a file"), "a file of such keys, one on each line"
+        ),
+    ] = None
+    admin_token: Annotated[
+        str | None,
+        Setting(
+            "EMBEDDING_ADMIN_TOKEN",
+            words("a key"),
+            "the bearer key of /admin/, which no other key opens",
+            default="none: there is no /admin/",
+            is_secret=True,
+        ),
+    ] = field(default=None, repr=False)
+    admin_token_file: Annotated[
+        Path | None,
+        Setting("EMBEDDING_ADMIN_TOKEN_FILE", place("a file"), "a file of such keys"),
+    ] = None
+    log_format: Annotated[
+        Literal["json", "text"],
+        Setting(
+            "EMBEDDING_LOG_FORMAT",
+            choice("json", "text"),
+            "of the log on standard error: an object for each line, or a sentence",
+        ),
+    ] = "json"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting(
+            "EMBEDDING_LOG_LEVEL",
+            choice("debug", "info", "warning", "error"),
+            "what is logged: from this level on",
+        ),
+    ] = "info"
+    log_requests: Annotated[
+        bool,
+        Setting(
+            "EMBEDDING_LOG_REQUESTS",
+            switch(),
+            "whether each request is logged, of the level info; those of health and metrics are "
+            "of the level debug",
+        ),
+    ] = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the settings; a variable that is set but empty counts as not set.
+        """Read the settings: the environment's, then those of the file that it names.
+
+        Raises:
+            SettingsError: A value cannot be used; the message names the variable, or the file.
+        """
+        settings = cls.of_variables(environment)
+        if settings.config_file is None:
+            return settings
+        content = config_file.read(settings.config_file)
+        return settings.changed(content, by="file", where=str(settings.config_file))
+
+    @classmethod
+    def of_variables(cls, environment: Mapping[str, str]) -> Settings:
+        """Return the environment's settings alone.
+
+        A variable that is set but empty counts as not set.
 
         Raises:
             SettingsError: A value cannot be used; the message names the variable.
         """
-        return cls(
-            host=environment.get("EMBEDDING_SERVER_HOST") or "127.0.0.1",
-            port=_number(environment, "EMBEDDING_SERVER_PORT", most=65535) or 8080,
-            model_dir=Path(environment.get("EMBEDDING_MODEL_DIR") or "/opt/equivec/model"),
-            max_image_bytes=_number(environment, "EMBEDDING_MAX_IMAGE_BYTES", most=10**9) or 10**7,
-            threads=_number(environment, "EMBEDDING_THREADS", most=1024) or usable_processors(),
-        )
+        given: dict[str, Any] = of_environment(entries(), environment)
+        return cls(**given)
+
+    def changed(
+        self, values: Mapping[str, object], *, by: Literal["file", "request"], where: str
+    ) -> Settings:
+        """Return these settings with others in the place of some.
+
+        Args:
+            values: By the settings' names, as JSON has them; null: as it is.
+            by: Who changes them.
+            where: What an error says about where they are.
+
+        Raises:
+            SettingsError: There is no such setting, it may not be changed, or has another value.
+        """
+        given: dict[str, Any] = of_values(entries(), values, by=by, where=where)
+        return dataclasses.replace(self, **given)
+
+    def loads_as(self, other: Settings) -> bool:
+        """Return whether a model is loaded alike by these and by other settings."""
+        of_answers = {
+            name: getattr(other, name) for name, each in entries().items() if each.is_of_answers
+        }
+        return dataclasses.replace(self, **of_answers) == other
 
 
-def _number(environment: Mapping[str, str], name: str, *, most: int) -> int | None:
-    """Return a whole number from 1 to `most`; None if the variable is not set."""
-    value = environment.get(name)
-    if not value:
-        return None
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= most):
-        raise SettingsError(f"{name} is {value!r}: it must be a whole number from 1 to {most}")
-    return int(value)
-
-
-def usable_processors(root: Path = Path("/")) -> int:
-    """Return how many processors this process may keep busy, at least 1.
-
-    A container's limit (`docker run --cpus`) is a quota of its control group, which
-    `os.cpu_count` does not know: threads beyond it only wait for each other. Of a quota of 1.5
-    processors, 1 can be kept busy all the time.
-
-    Args:
-        root: Where proc and sys/fs/cgroup are.
-    """
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        processors = len(os.sched_getaffinity(0))
-    else:
-        processors = os.cpu_count() or 1
-    return max(1, int(min([processors, *_quotas(root)])))
-
-
-def _quotas(root: Path) -> Iterator[float]:
-    """Yield, in processors, each quota of the control groups that this process is in.
-
-    Version 2 has `cpu.max` ("150000 100000" or "max 100000"), version 1 two files, where -1 says
-    that there is no quota (https://docs.kernel.org/admin-guide/cgroup-v2.html).
-    """
-    control_groups = root / "sys/fs/cgroup"
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, group = line.split(":", 2)
-        if not controllers:
-            hierarchy, files = control_groups, ["cpu.max"]
-        elif "cpu" in controllers.split(","):
-            hierarchy, files = control_groups / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
-        else:
-            continue
-        for directory in _path_of(group, hierarchy):
-            match [word for file in files for word in _text(directory / file).split()]:
-                case [quota, period] if quota.isdigit() and period.isdigit() and int(period) > 0:
-                    yield int(quota) / int(period)
-
-
-def _path_of(group: str, hierarchy: Path) -> Iterator[Path]:
-    """Yield the directories of a group and of those it is in: each one's quota holds.
-
-    A container usually sees its own group as the hierarchy's root, and no directory of the name
-    that the group has outside.
-    """
-    path = PurePosixPath(group)
-    for part in (path, *path.parents):
-        yield hierarchy / part.relative_to("/")
-
-
-def _text(path: Path) -> str:
-    try:
-        # A group's name may hold any byte.
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
+@functools.cache
+def entries() -> Mapping[str, Setting]:
+    """Return what is to be known of each setting, by its name, in their order."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {each.name: hints[each.name].__metadata__[0] for each in dataclasses.fields(Settings)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 
@@ -23,4 +23,6 @@ def checked(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(checked)]
+Text = Annotated[
+    str, AfterValidator(checked), WithJsonSchema({"type": "string", "pattern": r"^[^\x00]*$"})
+]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedding_service.errors import ModelError, NoTokensError, TooLongError
+from embedding_service.errors import ModelError
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -38,26 +38,11 @@ def tokenizer(model_dir: Path) -> Tokenizer:
     return loaded
 
 
-def encodings(
-    tokenizer: Tokenizer, texts: Sequence[str], *, limit: int, places: Sequence[int] | None = None
-) -> list[Encoding]:
-    """Return the tokens of each text, the special ones included; none is cut.
-
-    Args:
-        tokenizer: Of `tokenizer`.
-        texts: What to encode.
-        limit: How many tokens the model takes.
-        places: Which of the inputs each text is, where images are among them.
-
-    Raises:
-        TooLongError: A text has more than `limit` tokens.
-        NoTokensError: The tokenizer makes no token of a text.
-    """
-    encoded: list[Encoding] = tokenizer.encode_batch_fast(list(texts))
-    for index, encoding in zip(places or range(len(texts)), encoded, strict=True):
-        tokens = len(encoding.ids)
-        if tokens > limit:
-            raise TooLongError(index=index, tokens=tokens, limit=limit)
-        if tokens == 0:
-            raise NoTokensError(index=index)
-    return encoded
+def specials(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Return the special tokens that are put before and after every text."""
+    encoded = tokenizer.encode("a")
+    special = list(encoded.special_tokens_mask)
+    before = len(list(itertools.takewhile(bool, special)))
+    after = len(list(itertools.takewhile(bool, reversed(special[before:]))))
+    ids: list[int] = encoded.ids
+    return ids[:before], ids[len(ids) - after :]

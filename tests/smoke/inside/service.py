@@ -17,8 +17,12 @@ JSON, PNG = "application/json", "image/png"
 def main() -> None:
     text, refused, image = sys.argv[1:]
     broken = base64.b64encode(b"no image").decode()
-    tell("health", answer("/health"))
+    health = answer("/health")
+    tell("health", health)
     tell("embed", answer("/embed", json.dumps({"text": text}).encode()))
+    model = health["body"]["model"] if health["status"] == 200 else None
+    asked = {"model": model, "input": [text]}
+    tell("openai", answer("/v1/embeddings", json.dumps(asked).encode()))
     for identifier, each in json.loads(refused).items():
         tell(f"refused {identifier}", answer("/embed", json.dumps({"text": each}).encode()))
     tell("image", answer("/embed", json.dumps({"image": image}).encode()))
@@ -38,7 +42,8 @@ def answer(path: str, body: bytes | None = None, content_type: str = JSON) -> di
     )
     try:
         with urllib.request.urlopen(request) as response:
-            return {"status": response.status, "body": json.load(response)}
+            space = response.headers["Equivec-Vector-Space"]
+            return {"status": response.status, "body": json.load(response), "space": space}
     except urllib.error.HTTPError as error:
         return {"status": error.code, "body": error.read().decode(errors="replace")}
     except OSError as error:

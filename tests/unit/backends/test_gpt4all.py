@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -18,24 +16,15 @@ from builders.lock.debian import Libraries
 from builders.paths import ROOT
 from embedding_service import tokens
 from embedding_service.errors import InputError, ModelError
-from embedding_service.settings import Settings
-from tests.unit.service.tiny_model import write_recipe
+from tests.unit.backends import backend_module
 
-SETTINGS = Settings.from_environment({"EMBEDDING_THREADS": "1"})
-RECIPE = {"format": "gguf", "dimension": 384, "max_tokens": 512, "pooling": "cls"}
 BACKEND = matrix.load(ROOT / "matrix.yaml").backends["gpt4all"]
 CORPUS = corpus.read(ROOT / corpus.COMMITTED)
 
 
 @pytest.fixture(scope="module")
 def backend() -> ModuleType:
-    """Load the file by its path: every backend's module has the same name."""
-    spec = spec_from_file_location("gpt4all_backend", ROOT / "images/gpt4all/backend.py")
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return backend_module.load("gpt4all")
 
 
 @pytest.fixture(scope="module")
@@ -45,34 +34,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture
-def model(written: Path, tmp_path: Path) -> Path:
-    """A model directory that a test may spoil."""
-    return Path(shutil.copytree(written, tmp_path / "model"))
-
-
 def test_with_the_module_no_library_is_imported(backend: ModuleType) -> None:
     assert backend.Backend.libraries == ("gpt4all", "numpy", "tokenizers")
     assert "gpt4all" not in sys.modules
-
-
-def test_another_format_is_refused(backend: ModuleType, model: Path) -> None:
-    write_recipe(model, **{**RECIPE, "format": "onnx"})
-    with pytest.raises(ModelError, match="gpt4all takes models in the format gguf, not onnx"):
-        backend.Backend.load(model, SETTINGS)
-
-
-def test_what_the_recipe_says_is_held_against_the_file(backend: ModuleType, model: Path) -> None:
-    write_recipe(model, **{**RECIPE, "pooling": "mean"})
-    with pytest.raises(ModelError, match=r"model\.gguf pools by cls; the recipe says mean"):
-        backend.Backend.load(model, SETTINGS)
-
-
-def test_another_models_tokenizer_is_refused(backend: ModuleType, model: Path) -> None:
-    Tokenizer(WordPiece({"[UNK]": 0, "alpha": 1})).save(str(model / "tokenizer.json"))
-    write_recipe(model, **RECIPE)
-    with pytest.raises(ModelError, match=r"tokenizer\.json has 2 tokens and model\.gguf 1724"):
-        backend.Backend.load(model, SETTINGS)
 
 
 def test_a_tokenizer_that_is_no_wordpiece_is_refused(backend: ModuleType) -> None:
@@ -90,9 +54,9 @@ def test_a_tokenizer_that_knows_every_stranger_is_refused(backend: ModuleType) -
 def embedded(backend: ModuleType, model: Path, text: str) -> tuple[list[int], list[int], int]:
     """Return a text's tokens, those of the text that is written for them, and their number."""
     tokenizer = tokens.tokenizer(model)
-    (encoding,) = tokens.encodings(tokenizer, [text], limit=2048)
-    written, count = backend._Words(tokenizer).text(encoding, 0)
-    return encoding.ids, tokenizer.encode(written).ids, count
+    ids: list[int] = tokenizer.encode(text).ids
+    written, count = backend._Words(tokenizer).text(ids, 0)
+    return ids, tokenizer.encode(written).ids, count
 
 
 @pytest.mark.parametrize(
@@ -124,7 +88,7 @@ def test_another_number_of_tokens_is_an_error(backend: ModuleType) -> None:
             return {"embeddings": [1.0], "n_prompt_tokens": len(text.split()) + 1}
 
     recipe = type("", (), {"max_tokens": 8})
-    loaded = backend.Backend(recipe, None, Embedder())
+    loaded = backend.Backend(recipe, type("", (), {"tokenizer": None}), Embedder())
     with pytest.raises(RuntimeError, match="3 tokens instead of 2"):
         loaded._vector("the fish", 2)
 

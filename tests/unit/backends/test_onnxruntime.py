@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from fnmatch import fnmatchcase
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -12,33 +11,30 @@ import numpy as np
 import pytest
 
 from embedding_service.contract import Capabilities
-from embedding_service.errors import ModelError, NoTokensError, TooLongError
+from embedding_service.errors import ModelError
 from embedding_service.settings import Settings
+from tests.unit.backends import backend_module
 from tests.unit.service.service_process import ONNXRUNTIME, environment
-from tests.unit.service.tiny_model import embeddings, unit_mean, write_model
+from tests.unit.service.tiny_model import embeddings, given, unit_mean, write_model
 
 SETTINGS = Settings.from_environment({"EMBEDDING_THREADS": "2"})
 
 
 @pytest.fixture(scope="module")
 def backend() -> ModuleType:
-    """Load the file by its path: every backend's module has the same name."""
-    spec = spec_from_file_location("onnxruntime_backend", ONNXRUNTIME / "backend.py")
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return backend_module.load("onnxruntime")
 
 
 def test_it_declares_what_it_can_do(backend: ModuleType, tmp_path: Path) -> None:
     model = backend.Backend.load(write_model(tmp_path), SETTINGS)
-    assert model.capabilities == Capabilities(text=True, image=False, max_tokens=8)
+    assert model.capabilities == Capabilities(
+        text=True, image=False, max_tokens=8, batching="padded"
+    )
 
 
 def test_mean_pooling_leaves_padding_out(backend: ModuleType, tmp_path: Path) -> None:
     model = backend.Backend.load(write_model(tmp_path), SETTINGS)
-    vectors = model.embed(["alpha", "alpha beta gamma alpha", ""])
+    vectors = model.embed(given(model.tokenizer, "alpha", "alpha beta gamma alpha", ""))
     assert vectors.dtype == np.float32
     expected = [
         unit_mean("[CLS]", "alpha", "[SEP]"),
@@ -51,20 +47,21 @@ def test_mean_pooling_leaves_padding_out(backend: ModuleType, tmp_path: Path) ->
 
 def test_a_vector_does_not_depend_on_its_batch(backend: ModuleType, tmp_path: Path) -> None:
     model = backend.Backend.load(write_model(tmp_path), SETTINGS)
-    texts = ["alpha", "beta gamma", "", "gamma gamma gamma"]
+    texts = given(model.tokenizer, "alpha", "beta gamma", "", "gamma gamma gamma")
     alone = np.concatenate([model.embed([text]) for text in texts])
     np.testing.assert_allclose(model.embed(texts), alone, atol=1e-7)
 
 
 def test_cls_pooling_takes_the_first_token(backend: ModuleType, tmp_path: Path) -> None:
     model = backend.Backend.load(write_model(tmp_path, pooling="cls"), SETTINGS)
-    vectors = model.embed(["alpha", "beta gamma"])
+    vectors = model.embed(given(model.tokenizer, "alpha", "beta gamma"))
     np.testing.assert_allclose(vectors, [unit_mean("[CLS]")] * 2, atol=1e-6)
 
 
 def test_normalisation_is_the_recipes_decision(backend: ModuleType, tmp_path: Path) -> None:
     model = backend.Backend.load(write_model(tmp_path, pooling="cls", normalize=False), SETTINGS)
-    np.testing.assert_allclose(model.embed(["alpha"]), embeddings()[[2]], atol=1e-6)
+    vectors = model.embed(given(model.tokenizer, "alpha"))
+    np.testing.assert_allclose(vectors, embeddings()[[2]], atol=1e-6)
 
 
 def test_only_the_inputs_that_the_graph_declares_are_fed(
@@ -73,7 +70,8 @@ def test_only_the_inputs_that_the_graph_declares_are_fed(
     model_dir = write_model(tmp_path, inputs=("input_ids", "attention_mask"))
     model = backend.Backend.load(model_dir, SETTINGS)
     expected = unit_mean("[CLS]", "alpha", "[SEP]")
-    np.testing.assert_allclose(model.embed(["alpha"]), [expected], atol=1e-6)
+    vectors = model.embed(given(model.tokenizer, "alpha"))
+    np.testing.assert_allclose(vectors, [expected], atol=1e-6)
 
 
 def test_an_input_that_nobody_knows_is_refused(backend: ModuleType, tmp_path: Path) -> None:
@@ -112,33 +110,16 @@ def test_it_says_what_it_computes_with(backend: ModuleType, tmp_path: Path) -> N
     assert model.runtime == {"execution_provider": "CPUExecutionProvider"}
 
 
-def test_a_text_too_long_is_refused_with_its_place_in_the_batch(
-    backend: ModuleType, tmp_path: Path
-) -> None:
-    model = backend.Backend.load(write_model(tmp_path), SETTINGS)
-    assert model.embed(["alpha " * 6]).shape == (1, 6)
-    with pytest.raises(TooLongError) as refusal:
-        model.embed(["alpha", "alpha " * 7])
-    assert (refusal.value.index, refusal.value.tokens, refusal.value.limit) == (1, 9, 8)
-
-
-def test_a_text_without_tokens_is_refused(backend: ModuleType, tmp_path: Path) -> None:
-    model = backend.Backend.load(write_model(tmp_path, special_tokens="$A"), SETTINGS)
-    assert model.embed(["alpha"]).shape == (1, 6)
-    with pytest.raises(NoTokensError) as refusal:
-        model.embed(["alpha", " "])
-    assert refusal.value.index == 1
-
-
 PROBE = """
 import json, sys
 from pathlib import Path
 from backend import Backend
+from embedding_service.inputs import Text
 from embedding_service.settings import Settings
 imported = sorted({"onnxruntime", "tokenizers"} & set(sys.modules))
 before = len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").exists() else 0
 model = Backend.load(Path(sys.argv[1]), Settings.from_environment({"EMBEDDING_THREADS": "1"}))
-model.embed(["alpha"] * 64)
+model.embed([Text(content="alpha", ids=model.tokenizer.encode("alpha").ids)] * 64)
 threads = len(list(Path("/proc/self/task").iterdir())) - before if before else 0
 print(json.dumps([imported, threads, model._session.get_providers()]))
 """
@@ -170,8 +151,10 @@ import json, sys
 from pathlib import Path
 import embedding_service.server, embedding_service.vectors, embedding_service.client
 from backend import Backend
+from embedding_service.inputs import Text
 from embedding_service.settings import Settings
-Backend.load(Path(sys.argv[1]), Settings.from_environment({})).embed(["alpha"])
+model = Backend.load(Path(sys.argv[1]), Settings.from_environment({}))
+model.embed([Text(content="alpha", ids=model.tokenizer.encode("alpha").ids)])
 files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
 maps = Path("/proc/self/maps")
 if maps.exists():

@@ -6,19 +6,17 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 
 from embedding_service import recipe as recipes
-from embedding_service import tokens, weights
+from embedding_service import weights
 from embedding_service.errors import ModelError
 from embedding_service.settings import Settings
-from tests.unit.service.service_process import ROOT
+from tests.unit.backends import backend_module
 from tests.unit.service.tiny_model import write_model, write_recipe
 
 SETTINGS = Settings.from_environment({"EMBEDDING_THREADS": "1"})
@@ -28,14 +26,7 @@ NEW = "sentence_transformers.base.modules.transformer."
 
 @pytest.fixture(scope="module")
 def backend() -> ModuleType:
-    """Load the file by its path: every backend's module has the same name."""
-    path = ROOT / "images/sentence-transformers/backend.py"
-    spec = spec_from_file_location("sentence_transformers_backend", path)
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return backend_module.load("sentence-transformers")
 
 
 def listed(*types: str) -> list[dict[str, Any]]:
@@ -49,8 +40,16 @@ def listed(*types: str) -> list[dict[str, Any]]:
 def found(backend: ModuleType, folder: Path, document: object, **recipe: Any) -> Any:
     if document is not None:
         (folder / "modules.json").write_text(json.dumps(document))
+        for module in document if isinstance(document, list) else []:
+            if module["type"].endswith(".Dense"):
+                dense(folder / module["path"])
     write_recipe(folder, **recipe)
     return backend.modules(folder, recipes.read(folder))
+
+
+def dense(folder: Path, **configuration: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(configuration))
 
 
 def test_with_the_module_no_library_is_imported(backend: ModuleType) -> None:
@@ -134,6 +133,60 @@ def test_an_encoder_elsewhere_is_refused(backend: ModuleType, tmp_path: Path) ->
         found(backend, tmp_path, moved)
 
 
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "torch.nn.modules.activation.Tanh",
+        "torch.nn.modules.linear.Identity",
+        "torch.nn.Identity",
+        None,
+    ],
+)
+def test_an_activation_of_torch_is_taken(
+    activation: str | None, backend: ModuleType, tmp_path: Path
+) -> None:
+    assert activated(backend, tmp_path, activation) == [("Pooling", "1_x"), ("Dense", "2_x")]
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "custom_st.Activation",
+        "os.abort",
+        "torch.hub.list",
+        "torch.nn.utils.Tanh",
+        "torch.nn.modules.activation.warnings",
+        "torch.nn",
+        "",
+    ],
+)
+def test_an_activation_that_is_not_torchs_is_refused(
+    activation: str, backend: ModuleType, tmp_path: Path
+) -> None:
+    said = rf"2_x/config\.json wants code of its own, which is never run: {re.escape(activation)}$"
+    with pytest.raises(ModelError, match=said):
+        activated(backend, tmp_path, activation)
+
+
+def activated(backend: ModuleType, folder: Path, activation: str | None) -> Any:
+    """Return what comes after an encoder whose dense layer has an activation."""
+    document = listed(f"{OLD}Transformer", f"{OLD}Pooling", f"{OLD}Dense")
+    (folder / "modules.json").write_text(json.dumps(document))
+    dense(folder / "2_x", **({"activation_function": activation} if activation is not None else {}))
+    write_recipe(folder, dense_layers=True)
+    return backend.modules(folder, recipes.read(folder))
+
+
+def test_a_dense_layer_without_a_configuration_is_refused(
+    backend: ModuleType, tmp_path: Path
+) -> None:
+    document = listed(f"{OLD}Transformer", f"{OLD}Pooling", f"{OLD}Dense")
+    (tmp_path / "modules.json").write_text(json.dumps(document))
+    write_recipe(tmp_path, dense_layers=True)
+    with pytest.raises(ModelError, match=r"2_x/config\.json cannot be read"):
+        backend.modules(tmp_path, recipes.read(tmp_path))
+
+
 def test_modules_that_cannot_be_read_are_refused(backend: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text("[")
     with pytest.raises(ModelError, match=r"modules\.json cannot be read"):
@@ -199,16 +252,3 @@ def test_names_that_the_class_does_not_read_must_say_what_it_takes(backend: Modu
         "n_head is 16, and num_attention_heads is taken to be 12; "
         "rotary_emb_base is 10000, and rope_theta is taken to be 1000.0"
     )
-
-
-def test_texts_are_padded_to_the_longest(backend: ModuleType, tmp_path: Path) -> None:
-    tokenizer = tokens.tokenizer(write_model(tmp_path))
-    fields = backend.padded(
-        tokens.encodings(tokenizer, ["alpha", "alpha beta"], limit=8), padding=9
-    )
-    assert {name: field.dtype for name, field in fields.items()} == dict.fromkeys(
-        ("input_ids", "attention_mask", "token_type_ids"), np.dtype(np.int64)
-    )
-    np.testing.assert_array_equal(fields["input_ids"], [[2, 4, 3, 9], [2, 4, 5, 3]])
-    np.testing.assert_array_equal(fields["attention_mask"], [[1, 1, 1, 0], [1, 1, 1, 1]])
-    np.testing.assert_array_equal(fields["token_type_ids"], np.zeros((2, 4)))

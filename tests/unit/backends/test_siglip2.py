@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -12,10 +11,9 @@ from tokenizers import Tokenizer
 
 from builders.fixture.siglip_tokenizer import tokenizer_json, vocabulary
 from embedding_service import recipe as recipes
-from embedding_service import tokens
-from embedding_service.errors import ModelError, TooLongError
+from embedding_service.errors import ModelError
 from embedding_service.settings import Settings
-from tests.unit.service.service_process import ROOT
+from tests.unit.backends import backend_module
 from tests.unit.service.tiny_model import write_model, write_recipe
 
 SETTINGS = Settings.from_environment({"EMBEDDING_THREADS": "1"})
@@ -23,13 +21,7 @@ SETTINGS = Settings.from_environment({"EMBEDDING_THREADS": "1"})
 
 @pytest.fixture(scope="module")
 def backend() -> ModuleType:
-    """Load the file by its path: every backend's module has the same name."""
-    spec = spec_from_file_location("siglip2_backend", ROOT / "images/siglip2/backend.py")
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return backend_module.load("siglip2")
 
 
 @pytest.fixture
@@ -94,14 +86,6 @@ def test_each_text_ends_and_what_is_not_known_is_spelt_in_bytes(tokenizer: Token
         *("a", "▁the", "▁cat", "▁", "<0xC3>", "<0xA9>", "<eos>")
     ]
     assert vocabulary().index("<pad>") == 0
-
-
-def test_a_text_that_is_too_long_is_named_by_its_place_among_all_inputs(
-    tokenizer: Tokenizer,
-) -> None:
-    with pytest.raises(TooLongError) as refusal:
-        tokens.encodings(tokenizer, ["the", "the " * 9], limit=8, places=[1, 4])
-    assert refusal.value.index == 4
 
 
 def config(**changes: int) -> SimpleNamespace:

@@ -42,12 +42,14 @@ class Service:
         body: object = None,
         *,
         content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a body (JSON unless it is bytes, or pieces of them) and return the answer."""
         is_raw = isinstance(body, bytes | Iterator | None)
         raw: Any = body if is_raw else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIME_LIMIT)
-        connection.request(method, path, raw, {} if raw is None else {"Content-Type": content_type})
+        sent = {} if raw is None else {"Content-Type": content_type}
+        connection.request(method, path, raw, sent | dict(headers or {}))
         response = connection.getresponse()
         content = json.loads(response.read())
         connection.close()
@@ -86,6 +88,8 @@ def environment(model: Path, backend: Path = ONNXRUNTIME, **settings: str) -> di
         "PYTHONPATH": f"{SERVICE}{os.pathsep}{backend}",
         "EMBEDDING_MODEL_DIR": str(model),
         "EMBEDDING_THREADS": "1",
+        "EMBEDDING_LOG_FORMAT": "text",
+        "EMBEDDING_LOG_REQUESTS": "false",
         **settings,
     }
 
@@ -155,7 +159,8 @@ class Backend:
     name = "broken"
     libraries = ("numpy",)
     runtime = {{"cpu_variant": "none"}}
-    capabilities = Capabilities(text=True, image={images}, max_tokens=8)
+    tokenizer = None
+    capabilities = Capabilities(text=True, image={images}, max_tokens=8, batching="padded")
 
     @classmethod
     def load(cls, model_dir, settings):
@@ -163,6 +168,7 @@ class Backend:
         return cls()
 
     def embed(self, inputs):
+        contents = [each.content for each in inputs]
         {embed}
 
     def close(self):
@@ -177,7 +183,10 @@ def write_backend(
     embed: str = "return unit(inputs)",
     images: bool = False,
 ) -> Path:
-    """Write a backend that does what the two statements say."""
+    """Write a backend that does what the two statements say.
+
+    The second knows `inputs`, and their `contents`: the texts, and the bytes of images.
+    """
     directory.mkdir()
     text = BACKEND.format(load=load, embed=embed, images=images)
     (directory / "backend.py").write_text(text, encoding="utf-8")

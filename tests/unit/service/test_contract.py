@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from embedding_service import contract, recipe
 from embedding_service.contract import Capabilities, Vectors
@@ -16,7 +17,7 @@ from embedding_service.errors import (
     TooLongError,
     UnsupportedInputError,
 )
-from embedding_service.inputs import Image, Input
+from embedding_service.inputs import Given, Image, Input
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 from tests.unit.service.tiny_model import write_model, write_recipe
@@ -27,15 +28,16 @@ class Lengths:
 
     name: ClassVar[str] = "lengths"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
-    capabilities = Capabilities(text=True, image=False, max_tokens=8)
+    capabilities = Capabilities(text=True, image=False, max_tokens=8, batching="none")
+    tokenizer: Tokenizer | None = None
     runtime: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def load(cls, model_dir: Path, settings: Settings) -> Self:
         return cls()
 
-    def embed(self, inputs: Sequence[str]) -> Vectors:
-        lengths = [[len(text)] * 6 for text in inputs]
+    def embed(self, inputs: Sequence[Given]) -> Vectors:
+        lengths = [[len(each.content)] * 6 for each in inputs]
         return np.array(lengths, dtype=np.float32)
 
     def close(self) -> None:
@@ -49,21 +51,16 @@ class Lacks(Lengths):
 class Sees(Lengths):
     """Images are as long as their files."""
 
-    capabilities = Capabilities(text=True, image=True, max_tokens=8)
-
-    def embed(self, inputs: Sequence[Input]) -> Vectors:
-        return super().embed(
-            [each.content.decode() if isinstance(each, Image) else each for each in inputs]
-        )
+    capabilities = Capabilities(text=True, image=True, max_tokens=8, batching="none")
 
 
 class Leaks(Lengths):
-    def embed(self, inputs: Sequence[str]) -> Vectors:
+    def embed(self, inputs: Sequence[Given]) -> Vectors:
         raise ValueError(f"cannot embed {inputs}")
 
 
 class Refuses(Lengths):
-    def embed(self, inputs: Sequence[str]) -> Vectors:
+    def embed(self, inputs: Sequence[Given]) -> Vectors:
         raise TooLongError(index=0, tokens=9, limit=8)
 
 

@@ -20,9 +20,12 @@ from tests.unit.service.service_process import (
 )
 from tests.unit.service.tiny_model import write_model, write_recipe
 
-WAIT_IF_SLOW = (
-    'if inputs == ["slow"]: (HERE / "begun").touch(); wait_for("gate")\n        return unit(inputs)'
-)
+WAIT_IF_SLOW = """
+        if contents == ["slow"]:
+            (HERE / "begun").touch()
+            wait_for("gate")
+        return unit(inputs)
+"""
 
 
 @pytest.fixture
@@ -69,11 +72,11 @@ def test_a_model_that_fails_its_self_check_is_never_served(
 def test_a_model_that_fails_on_an_image_is_never_served(model: Path, tmp_path: Path) -> None:
     write_recipe(model, inputs=["text", "image"])
     blind = write_backend(
-        tmp_path / "blind", images=True, embed="return unit([each.encode() for each in inputs])"
+        tmp_path / "blind", images=True, embed="return unit([each.encode() for each in contents])"
     )
     code, line = refusal(model, blind)
     assert code == 3
-    assert "failed its self-check: broken failed with AttributeError: 'Image' object" in line
+    assert "failed its self-check: broken failed with AttributeError: 'bytes' object" in line
 
 
 def test_a_backend_that_cannot_load_stops_the_service(model: Path, tmp_path: Path) -> None:
@@ -148,6 +151,8 @@ def test_while_the_model_loads_health_is_degraded_and_embed_says_when_to_retry(
         assert refused.content["error"] == {
             "code": "not_ready",
             "message": "the model is still loading",
+            "type": "server_error",
+            "param": None,
         }
         (slow / "gate").touch()
         service.wait_for_health("healthy")
@@ -201,7 +206,7 @@ def wait_until_refused(service: Service) -> None:
 def test_a_backend_that_fails_on_one_text_answers_500_and_serves_on(
     model: Path, tmp_path: Path
 ) -> None:
-    fails = 'assert inputs != ["secret"], inputs\n        return unit(inputs)'
+    fails = 'assert contents != ["secret"], inputs\n        return unit(inputs)'
     broken = write_backend(tmp_path / "broken", embed=fails)
     with started(tmp_path, model, broken) as service:
         service.wait_for_health("healthy")
@@ -210,6 +215,8 @@ def test_a_backend_that_fails_on_one_text_answers_500_and_serves_on(
         assert failed.content["error"] == {
             "code": "embedding_failed",
             "message": "broken failed with AssertionError",
+            "type": "server_error",
+            "param": None,
         }
         assert service.embed("alpha").status == 200
         assert service.stop() == 0

@@ -10,6 +10,9 @@ from embedding_service import recipe
 from embedding_service.errors import ModelError
 from tests.unit.service.tiny_model import SPACE, write_model, write_recipe
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HUB_FILE = {"repository": "owner/model", "commit": COMMIT, "path": "onnx/model.onnx", "size": 3}
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
@@ -31,6 +34,11 @@ def test_a_recipe_is_read_whole(model: Path) -> None:
         "format": "onnx",
         "dense_layers": False,
         "inputs": ["text"],
+        "matryoshka": None,
+        "licence": None,
+        "citation": None,
+        "source": None,
+        "sources": {},
     }
     assert set(read.files) == {"model.onnx", "tokenizer.json"}
     assert read.prefix == ""
@@ -39,6 +47,19 @@ def test_a_recipe_is_read_whole(model: Path) -> None:
 def test_a_recipe_may_claim_dense_layers(model: Path) -> None:
     write_recipe(model, dense_layers=True)
     assert recipe.read(model).dense_layers is True
+
+
+def test_a_recipe_may_say_whose_the_model_is_and_where_its_files_are(model: Path) -> None:
+    write_recipe(
+        model,
+        licence="MIT",
+        citation="A. Author, A Model, 2026",
+        source=f"hub:owner/model@{COMMIT}",
+        sources={"model.onnx": HUB_FILE},
+    )
+    read = recipe.read(model)
+    assert (read.licence, read.citation) == ("MIT", "A. Author, A Model, 2026")
+    assert read.sources["model.onnx"].model_dump() == HUB_FILE
 
 
 def test_the_default_prompt_is_the_prefix(model: Path) -> None:
@@ -60,6 +81,24 @@ def test_the_default_prompt_is_the_prefix(model: Path) -> None:
         ({"files": {"model.onnx": "0"}}, "files.model.onnx: String should match pattern"),
         ({"files": {"../model.onnx": "0" * 64}}, "'../model.onnx' is not a plain relative path"),
         ({"files": {"/model.onnx": "0" * 64}}, "'/model.onnx' is not a plain relative path"),
+        ({"licence": ""}, "licence: String should have at least 1 character"),
+        ({"sources": {"a": HUB_FILE}}, "document: Value error, sources names a, which files does"),
+        (
+            {"sources": {"model.onnx": HUB_FILE | {"path": "../a"}}},
+            "sources.model.onnx.path: Value error, '../a' is not a plain relative path",
+        ),
+        (
+            {"sources": {"model.onnx": HUB_FILE | {"commit": "main"}}},
+            "sources.model.onnx.commit: String should match pattern",
+        ),
+        (
+            {"matryoshka": {"layer_norm": True, "spaces": {"6": SPACE}}},
+            "document: Value error, no vector of 6 numbers is cut to '6'",
+        ),
+        (
+            {"matryoshka": {"layer_norm": True, "spaces": {"few": SPACE}}},
+            "document: Value error, no vector of 6 numbers is cut to 'few'",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused_by_its_key(

@@ -17,6 +17,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 
+from embedding_service.inputs import Text
+
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "alpha", "beta", "gamma", "query:")
 DIMENSION = 6
 MAX_TOKENS = 8
@@ -24,6 +26,11 @@ SPACE = "sha256:" + "5" * 64
 
 
 Vectors = NDArray[np.float32]
+
+
+def given(tokenizer: Tokenizer, *contents: str) -> list[Text]:
+    """Return texts as a backend takes them, without prompts."""
+    return [Text(content=content, ids=tokenizer.encode(content).ids) for content in contents]
 
 
 def unit_mean(*tokens: str) -> Vectors:

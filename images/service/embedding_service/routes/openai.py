@@ -1,43 +1,80 @@
-"""OpenAI's interface for embeddings: `POST /v1/embeddings`, for clients that speak it.
+"""OpenAI's interface: `POST /v1/embeddings` and `GET /v1/models`, for clients that speak it.
 
-https://platform.openai.com/docs/api-reference/embeddings. What it leaves out: input as tokens, a
-shorter `dimensions`, and `usage`, since not every backend knows how many tokens a text has.
+https://platform.openai.com/docs/api-reference/embeddings and, beside it, /models. Errors need
+nothing here: all routes answer them with OpenAI's error object.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import json
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
+import numpy as np
+from fastapi import FastAPI, Response
+from numpy.typing import NDArray
+from pydantic import BaseModel, Discriminator, Field, Tag
 
-from embedding_service.embedder import Embedder, Vector
-from embedding_service.errors import EmbeddingError, InputError, NotReadyError
+from embedding_service.answering import Answered, Question, answer
+from embedding_service.errors import UnknownModelError
+from embedding_service.inputs import Asked, TokenIds
+from embedding_service.integers import NotNegative
+from embedding_service.json_answers import json_answer
+from embedding_service.problems import ErrorAnswer
+from embedding_service.recipe import Recipe
+from embedding_service.routes.embed import RESPONSES, ExpectedSpace, Options
+from embedding_service.serving import Serving
 from embedding_service.texts import Text
 
-PATH = "/v1/embeddings"
-MOST_INPUTS = 2048
-"""OpenAI's own limit."""
+Texts = Annotated[list[Text], Field(min_length=1, fail_fast=True)]
+Tokens = Annotated[list[NotNegative], Field(fail_fast=True)]
+ListsOfTokens = Annotated[list[Tokens], Field(min_length=1, fail_fast=True)]
 
 
-class EmbeddingsRequest(BaseModel):
-    """Texts to embed."""
+def _form(given: object) -> str | None:
+    """Return which of the forms of `input` is meant, so that an error is of that one alone."""
+    match given:
+        case str():
+            return "text"
+        case [int() | float(), *_]:
+            return "tokens"
+        case [list(), *_]:
+            return "lists_of_tokens"
+        case list():
+            return "texts"
+        case _:
+            return None
 
-    model_config = ConfigDict(extra="forbid", strict=True)
 
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_INPUTS)]
+class EmbeddingsRequest(Options):
+    """Texts to embed, as they are or as the model's own tokens.
+
+    The empty string is a text, as for /embed, and no tokens are the tokens of it. `input_type` and
+    `truncate` are not OpenAI's.
+    """
+
+    input: Annotated[
+        Annotated[Text, Tag("text")]
+        | Annotated[Texts, Tag("texts")]
+        | Annotated[Tokens, Field(min_length=1), Tag("tokens")]
+        | Annotated[ListsOfTokens, Tag("lists_of_tokens")],
+        Discriminator(
+            _form,
+            custom_error_type="input_form",
+            custom_error_message="an input is a text, texts, tokens, or lists of tokens",
+        ),
+    ]
     model: Annotated[str, Field(description="the name of the model that is served")]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int | None, Field(description="the model's own, if any")] = None
     user: Annotated[str | None, Field(description="not used")] = None
+
+    @property
+    def asked(self) -> list[Asked]:
+        """What is to be embedded."""
+        if isinstance(self.input, str):
+            return [self.input]
+        if isinstance(self.input[0], int):
+            return [TokenIds(ids=self.input)]
+        return [each if isinstance(each, str) else TokenIds(ids=each) for each in self.input]
 
 
 class Embedding(BaseModel):
@@ -50,106 +87,102 @@ class Embedding(BaseModel):
     ]
 
 
+class Usage(BaseModel):
+    """How many tokens the texts have, prompts and special tokens included.
+
+    0 where an upstream embeds the texts: the tokens are not known here.
+    """
+
+    prompt_tokens: int
+    total_tokens: int
+
+
 class EmbeddingsAnswer(BaseModel):
     """The vectors of the texts, in their order."""
 
     object: Literal["list"] = "list"
     data: list[Embedding]
     model: str
+    usage: Usage
 
 
-class OpenAIProblem(BaseModel):
-    """Why a request was refused."""
+class Model(BaseModel):
+    """A model that is served."""
 
-    message: str
-    type: Literal["invalid_request_error", "server_error"]
-    param: str | None = None
-    code: Annotated[str, Field(description="the same as of /embed")]
-
-
-class OpenAIErrorAnswer(BaseModel):
-    """What every answer with a status from 400 on holds."""
-
-    error: OpenAIProblem
+    id: str
+    object: Literal["model"] = "model"
+    created: Annotated[int, Field(description="not known: 0")] = 0
+    owned_by: Literal["equivec"] = "equivec"
 
 
-def add_route(app: FastAPI, embedder: Embedder) -> None:
-    """Let an application serve an embedder by this interface too."""
-    recipe = embedder.recipe
+class Models(BaseModel):
+    """The models that are served: one."""
 
-    async def embeddings(request: EmbeddingsRequest) -> EmbeddingsAnswer:
-        """Embed texts; one that is longer than the model takes is refused, never cut."""
-        if request.model != recipe.name:
-            raise HTTPException(404, f"the model that is served is {recipe.name}")
-        if request.dimensions not in (None, recipe.dimension):
-            raise HTTPException(400, f"a vector of {recipe.name} has {recipe.dimension} numbers")
-        texts = [request.input] if isinstance(request.input, str) else request.input
-        vectors = [asyncio.wrap_future(embedder.submit(text)) for text in texts]
-        try:
-            found = await asyncio.gather(*vectors)
-        except asyncio.CancelledError as error:  # the grace after SIGTERM is over
-            raise NotReadyError("the service is stopping") from error
-        return EmbeddingsAnswer(
-            model=recipe.name,
-            data=[
-                Embedding(index=index, embedding=_encoded(vector, request.encoding_format))
-                for index, vector in enumerate(found)
-            ],
-        )
+    object: Literal["list"] = "list"
+    data: list[Model]
 
-    app.router.add_api_route(
-        *(PATH, embeddings),
-        methods=["POST"],
+
+def add_routes(app: FastAPI, serving: Serving) -> None:
+    """Let an application be used by OpenAI's clients."""
+
+    @app.post(
+        "/v1/embeddings",
         response_model=EmbeddingsAnswer,
-        responses={
-            status: {"model": OpenAIErrorAnswer} for status in (400, 404, 413, 422, 500, 503)
-        },
-        route_class_override=_Route,
+        responses={**RESPONSES, 404: {"model": ErrorAnswer}},
     )
-
-
-class _Route(APIRoute):
-    """A route whose errors are answered as OpenAI's are."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            try:
-                return await answer(request)
-            except (
-                *(NotReadyError, InputError, EmbeddingError),
-                *(RequestValidationError, HTTPException),
-            ) as error:
-                return _as_openai(await _answer_to(error, request))
-
-        return handler
-
-
-async def _answer_to(error: Exception, request: Request) -> JSONResponse:
-    """Return the application's own answer to an error."""
-    handlers = request.app.exception_handlers
-    handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
-    response: JSONResponse = await handler(request, error)
-    return response
-
-
-def _as_openai(response: JSONResponse) -> JSONResponse:
-    own = json.loads(bytes(response.body))["error"]
-    is_ours = response.status_code >= 500  # noqa: PLR2004 -- of HTTP's classes of statuses
-    answer = OpenAIErrorAnswer(
-        error=OpenAIProblem(
-            message=own["message"],
-            type="server_error" if is_ours else "invalid_request_error",
-            code=own["code"],
+    async def embeddings(request: EmbeddingsRequest, expected: ExpectedSpace = None) -> Response:
+        """Embed texts; one that is longer than the model takes is cut only if asked to."""
+        _check_model(request.model, serving.current.recipe)
+        question = Question(
+            inputs=request.asked,
+            input_type=request.input_type,
+            truncate=request.truncate,
+            dimensions=request.dimensions,
+            vector_space=expected,
         )
+        answered = await answer(serving, question)
+        return json_answer(_content(answered, request.encoding_format), answered.headers)
+
+    @app.get("/v1/models")
+    async def list_models() -> Models:
+        """List the model that is served, also while it is loading."""
+        return Models(data=[Model(id=serving.current.recipe.name)])
+
+    # A model's name may hold slashes. (A path is always valid: 422 stands for FastAPI's own.)
+    @app.get(
+        "/v1/models/{model:path}",
+        responses={status: {"model": ErrorAnswer} for status in (404, 422)},
     )
-    kept = {name: value for name, value in response.headers.items() if name == "retry-after"}
-    return JSONResponse(answer.model_dump(), status_code=response.status_code, headers=kept)
+    async def get_model(model: str) -> Model:
+        """Describe the model that is served."""
+        _check_model(model, serving.current.recipe)
+        return Model(id=model)
 
 
-def _encoded(vector: Vector, encoding_format: str) -> list[float] | str:
-    if encoding_format == "base64":
-        return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
-    numbers: list[float] = vector.tolist()
-    return numbers
+def _check_model(asked: str, recipe: Recipe) -> None:
+    if asked != recipe.name:
+        raise UnknownModelError(served=recipe.name)
+
+
+def _content(answered: Answered, encoding_format: str) -> dict[str, Any]:
+    encoded = _base64 if encoding_format == "base64" else _numbers
+    return {
+        "object": "list",
+        "model": answered.recipe.name,
+        "data": [
+            {"object": "embedding", "index": index, "embedding": encoded(vector)}
+            for index, vector in enumerate(answered.vectors)
+        ],
+        "usage": {"prompt_tokens": answered.tokens, "total_tokens": answered.tokens},
+    }
+
+
+Vector = NDArray[np.float32] | NDArray[np.float16]
+
+
+def _numbers(vector: Vector) -> Vector:
+    return vector
+
+
+def _base64(vector: Vector) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")

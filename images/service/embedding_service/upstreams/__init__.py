@@ -1,0 +1,1 @@
+"""Upstreams: models that are served elsewhere, by APIs that speak OpenAI's interface."""
