@@ -33,6 +33,7 @@ class Description:
     Attributes:
         formats: Which it can be had in, converted ones too.
         files: What has to be fetched for that.
+        shorter: To which lengths its vectors may be cut, where it says so; the longest first.
         notes: What a person should know of it.
     """
 
@@ -48,6 +49,7 @@ class Description:
     dense_layers: bool
     prompts: Mapping[str, str]
     default_prompt: str | None
+    shorter: tuple[int, ...]
     notes: tuple[str, ...]
 
 
@@ -107,6 +109,7 @@ def describe(place: Place, *, name: str | None, pooling: Pooling | None) -> Desc
         dense_layers=bool(modules.dense),
         prompts=prompts,
         default_prompt=default if default in prompts else None,
+        shorter=_shorter(config, modules.dimension or _dimension(config)),
         notes=(
             *((f"not converted to ONNX and GGUF: {obstacle}",) if obstacle else ()),
             *_licence_notes(licence),
@@ -223,6 +226,14 @@ def _dimension(config: bytes) -> int:
         if isinstance(document.get(key), int):
             return int(document[key])
     raise ModelError("it does not say how many numbers a vector has", where=CONFIGURATION)
+
+
+def _shorter(config: bytes, dimension: int) -> tuple[int, ...]:
+    """Return what `matryoshka_dimensions` says, the one name for it that several models share."""
+    said = json.loads(config).get("matryoshka_dimensions")
+    listed = said if isinstance(said, list) else []
+    lengths = {each for each in listed if type(each) is int and 0 < each < dimension}
+    return tuple(sorted(lengths, reverse=True))
 
 
 def _max_tokens(place: Place, config: bytes) -> int:

@@ -93,6 +93,8 @@ def _lines(described: Description) -> Iterator[str]:
             yield f"      {key}: {json.dumps(prompt, ensure_ascii=False)}"
         default = described.default_prompt
         yield f"    default_prompt: {'null' if default is None else default}"
+    if described.shorter:
+        yield f"    matryoshka: {{dimensions: {list(described.shorter)}}}"
 
 
 def _plain(value: str) -> str:

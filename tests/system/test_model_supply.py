@@ -10,18 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker import DockerClient
 
-from builders import handed_model, plan, project, report, stages
+from builders import handed_model, project
 from builders.engine import Engine, containers
-from builders.engine import images as engine_images
-from builders.engine.connection import connect
 from builders.engine.containers import Container, ReadOnlyMount
-from builders.engine.run_mark import mark
-from builders.once import Once
 from builders.smoke.subject import NATIVE
 from builders.space import vector_space
-from builders.stages import Options, Shared
+from tests.system.built import Built, built
 from tests.unit import hub_server
 from tests.unit.hub_server import COMMIT
 
@@ -52,12 +47,9 @@ ThreadingHTTPServer(("127.0.0.1", {HUB_PORT}), Handler).serve_forever()
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """An image of one model in an engine, and the directory of another."""
+    """An image of one model, and the directory of another."""
 
-    client: DockerClient
-    digest: str
-    platform: str
-    run: str
+    image: Built
     model: Path
 
     def started(
@@ -69,10 +61,10 @@ class Bench:
         network_of: Container | None = None,
     ) -> Container:
         return containers.start(
-            self.client,
-            self.digest,
-            platform=self.platform,
-            run=self.run,
+            self.image.client,
+            self.image.digest,
+            platform=self.image.platform,
+            run=self.image.run,
             mounts=[ReadOnlyMount(source=source, target=to) for to, source in mounts.items()],
             environment={"EMBEDDING_THREADS": "1", **(environment or {})},
             argv=argv,
@@ -84,31 +76,10 @@ class Bench:
 def bench(
     private: Engine, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
-    checkout = project.load()
-    cell = plan.cell(checkout.matrix, "onnxruntime", BAKED, private.native)
     model = tmp_path_factory.mktemp("model") / OTHER
-    handed_model.hand(checkout, OTHER, "onnx", model)
-    with (
-        report.reporter([]) as reporter,
-        mark(cache) as run,
-        connect(private.environment) as client,
-    ):
-        shared = Shared(
-            engine=private,
-            run=run.id,
-            options=Options(jobs=1, rebuild=False, reprove=False),
-            debian=stages.fetch(checkout, [cell], private.native, reporter),
-            bases=Once(),
-            references=Once(),
-        )
-        image = stages.built(checkout, cell, shared, reporter)
-        yield Bench(
-            client=client,
-            digest=engine_images.load(client, image.layout),
-            platform=private.native,
-            run=run.id,
-            model=model,
-        )
+    handed_model.hand(project.load(), OTHER, "onnx", model)
+    with built("onnxruntime", BAKED, engine=private, cache=cache) as image:
+        yield Bench(image=image, model=model)
 
 
 @pytest.fixture
@@ -116,7 +87,7 @@ def slim(bench: Bench, tmp_path: Path) -> Path:
     """The other model's directory without its weights, and a hub's directory with them."""
     shutil.copytree(bench.model, tmp_path / "slim")
     (tmp_path / "hub").mkdir()
-    weights = shutil.move(tmp_path / "slim" / FETCHED, tmp_path / "hub" / FETCHED)
+    weights = (tmp_path / "slim" / FETCHED).rename(tmp_path / "hub" / FETCHED)
     shutil.copy(hub_server.__file__, tmp_path / "hub")
     (tmp_path / "hub" / "serve.py").write_text(HUB, encoding="utf-8")
     path = tmp_path / "slim" / "model.json"
@@ -162,7 +133,7 @@ def test_what_is_missing_is_fetched_where_that_is_allowed(bench: Bench, slim: Pa
             {"/opt/equivec/model": slim / "slim"},
             {
                 "EMBEDDING_ALLOW_FETCH": "true",
-                "EMBEDDING_CACHE_DIR": "/dev/shm/cache",
+                "EMBEDDING_CACHE_DIR": "/dev/shm/cache",  # noqa: S108 -- the container's
                 "HF_ENDPOINT": f"http://127.0.0.1:{HUB_PORT}",
             },
             network_of=hub,

@@ -37,7 +37,7 @@ socket.getaddrinfo = no_network
 
 import backend
 from embedding_service import contract, recipe
-from embedding_service.embedder import SELF_CHECK
+from embedding_service import self_check
 from embedding_service.errors import EmbeddingError, InputError, StartError
 from embedding_service.inputs import Image
 from embedding_service.settings import Settings
@@ -51,7 +51,7 @@ def load(directory):
 
 def refusal(directory):
     try:
-        load(directory)(*(SELF_CHECK[kind] for kind in recipe.read(directory).inputs))
+        load(directory)(*(self_check.INPUTS[kind] for kind in recipe.read(directory).inputs))
     except (EmbeddingError, StartError) as error:
         return str(error)
     return "loaded"

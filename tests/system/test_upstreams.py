@@ -12,21 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from docker import DockerClient
 
-from builders import plan, project, proof, report, stages
+from builders import plan, project, proof
 from builders.corpus import Corpus
 from builders.engine import Engine, containers
-from builders.engine import images as engine_images
-from builders.engine.connection import connect
 from builders.engine.containers import Container, ReadOnlyMount
-from builders.engine.run_mark import mark
 from builders.files import write_atomically
-from builders.once import Once
 from builders.smoke import cell as smoke_cell
 from builders.smoke.subject import NATIVE
-from builders.stages import Options, Shared
 from builders.vectors import Vectors, parse
+from tests.system.built import Built, built
 
 pytestmark = pytest.mark.engine
 
@@ -39,19 +34,16 @@ FIRST, SECOND = 8081, 8082
 class Bench:
     """An image in an engine, and texts."""
 
-    client: DockerClient
-    digest: str
-    platform: str
-    run: str
+    image: Built
     corpus: Corpus
     texts: Path
 
     def started(self, variables: Mapping[str, str], network_of: Container | None) -> Container:
         return containers.start(
-            self.client,
-            self.digest,
-            platform=self.platform,
-            run=self.run,
+            self.image.client,
+            self.image.digest,
+            platform=self.image.platform,
+            run=self.image.run,
             mounts=(ReadOnlyMount(source=self.texts, target=smoke_cell.CORPUS),),
             environment={"EMBEDDING_THREADS": "1", **variables},
             network_of=network_of,
@@ -74,28 +66,8 @@ def bench(
     texts = tmp_path_factory.mktemp("texts") / "corpus.jsonl"
     corpus = proof.corpus(checkout, cell).emulated()
     write_atomically(texts, corpus.to_jsonl())
-    with (
-        report.reporter([]) as reporter,
-        mark(cache) as run,
-        connect(private.environment) as client,
-    ):
-        shared = Shared(
-            engine=private,
-            run=run.id,
-            options=Options(jobs=1, rebuild=False, reprove=False),
-            debian=stages.fetch(checkout, [cell], private.native, reporter),
-            bases=Once(),
-            references=Once(),
-        )
-        image = stages.built(checkout, cell, shared, reporter)
-        yield Bench(
-            client=client,
-            digest=engine_images.load(client, image.layout),
-            platform=private.native,
-            run=run.id,
-            corpus=corpus,
-            texts=texts,
-        )
+    with built("onnxruntime", MODEL, engine=private, cache=cache) as image:
+        yield Bench(image=image, corpus=corpus, texts=texts)
 
 
 def ready(container: Container) -> dict[str, object]:

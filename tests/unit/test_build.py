@@ -115,5 +115,5 @@ def test_a_failing_dockerfile_shows_its_last_lines_and_the_command(tmp_path: Pat
 def test_a_builder_that_cannot_be_started_is_named(tmp_path: Path) -> None:
     engine = replace(ENGINE, environment={"PATH": str(tmp_path)})
     with pytest.raises(BuildError, match=r"a-b:linux-arm64: cannot start docker.*\n.*install"):
-        build(RECIPE, tmp_path / "layout", engine, note=print)
+        build(RECIPE, engine, tmp_path / "layout", note=print)
     assert not (tmp_path / "layout").exists()

@@ -25,7 +25,7 @@ from tests.unit.test_outcome import WIDE, verdict
 from tests.unit.test_preflight import wheel
 
 CHECKOUT = project.load()
-IMAGE, BASE, OTHER = (f"sha256:{digit * 64}" for digit in "abc")
+IMAGE, BASE, OTHER, UNDER_OTHER = (f"sha256:{digit * 64}" for digit in "abcd")
 
 
 @pytest.fixture
@@ -103,12 +103,13 @@ def test_what_is_being_made_is_not_seen(checkout: Project) -> None:
 def test_images_stay_that_verdicts_are_about_and_what_they_are_based_on(checkout: Project) -> None:
     layout(checkout, "1", manifest=IMAGE, base=BASE, age=1)
     layout(checkout, "2", manifest=BASE, age=2)
-    other = layout(checkout, "3", manifest=OTHER, age=3)
+    other = layout(checkout, "3", manifest=OTHER, base=UNDER_OTHER, age=3)
+    under_other = layout(checkout, "4", manifest=UNDER_OTHER, age=3)
     broken = derived(checkout, "images", "broken", age=4)
     judged(checkout, IMAGE, checkout.verdicts)
     (checkout.verdicts / "old.json").write_text("{}")
-    assert gone(checkout, 0) == {other, broken}
-    assert clean.images(checkout.store.cache, {other}) == {IMAGE, BASE}
+    assert gone(checkout, 0) == {other, under_other, broken}
+    assert clean.images(checkout.store.cache, {other, under_other}) == {IMAGE, BASE}
 
 
 def test_without_a_verdict_an_image_goes(checkout: Project) -> None:
@@ -202,6 +203,15 @@ def test_a_killed_deletion_is_swept(checkout: Project, monkeypatch: pytest.Monke
         clean.remove(clean.parts(checkout, 0)[0])
     assert not path.exists()
     checkout.store.sweep()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_a_killed_deletion_left_is_in_nobodys_way(checkout: Project) -> None:
+    path = derived(checkout, "roots", "old", age=9)
+    left = path.with_name(f".{path.name}.old")
+    left.mkdir()
+    (left / "file").touch()
+    clean.remove(clean.parts(checkout, 0)[0])
     assert list(path.parent.iterdir()) == []
 
 

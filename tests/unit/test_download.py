@@ -151,6 +151,15 @@ def test_resumes_what_an_earlier_run_left(mirror: Mirror, store: Store) -> None:
     assert stored(store, item) == CONTENT
 
 
+def test_what_an_earlier_run_had_received_whole_is_not_asked_for(
+    mirror: Mirror, store: Store
+) -> None:
+    store.partial(mirror.item().sha256).write_bytes(CONTENT)
+    fetch([mirror.item()], store)
+    assert mirror.requests == []
+    assert stored(store, mirror.item()) == CONTENT
+
+
 def test_resumes_a_connection_that_breaks(mirror: Mirror, store: Store) -> None:
     mirror.broken_off = [300_000, 600_000]
     fetch([mirror.item()], store)
@@ -162,6 +171,7 @@ def test_starts_over_where_ranges_are_not_served(mirror: Mirror, store: Store) -
     mirror.ranges = False
     mirror.broken_off = [300_000]
     fetch([mirror.item()], store)
+    assert mirror.requests == ["", "bytes=300000-"]
     assert stored(store, mirror.item()) == CONTENT
 
 

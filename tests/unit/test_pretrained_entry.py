@@ -94,6 +94,18 @@ def test_the_entry_is_added_below_the_models_and_nothing_else_changes(
     assert not list(root.glob(".*"))
 
 
+@pytest.mark.parametrize(
+    ("said", "shorter"), [([768, 64, 256, 64], (256, 64)), ([768], None), ("all", None)]
+)
+def test_the_lengths_that_a_configuration_names_are_written(
+    root: Path, model: Path, said: object, shorter: tuple[int, ...] | None
+) -> None:
+    change_config(model, matryoshka_dimensions=said)
+    entry.add(root / "matrix.yaml", described(model, root))
+    written = matrix.load(root / "matrix.yaml").models["my-model"].matryoshka
+    assert (written and (written.dimensions, written.layer_norm)) == (shorter and (shorter, False))
+
+
 def test_a_name_that_is_taken_is_refused(root: Path, model: Path) -> None:
     found = described(model, root, name=NOMIC)
     with pytest.raises(ModelError, match=rf"a model {NOMIC} already\n.*--name"):

@@ -262,6 +262,22 @@ def test_matrix_and_lock_may_not_contradict_each_other(bert: Path, tmp_path: Pat
         fetched(tmp_path, entry(BERT, bert, files=other))
 
 
+def test_the_preprocessor_that_is_declared_is_there_and_the_same(
+    bert: Path, tmp_path: Path
+) -> None:
+    declared = {"preprocessor": f"sha256:{'0' * 64}"}
+    with pytest.raises(ModelError, match=r"it has no preprocessor_config\.json"):
+        fetched(tmp_path, entry(BERT, bert).model_copy(update=declared))
+
+    place = directory(BERT, tmp_path / "model")
+    content = place / "preprocessor_config.json"
+    content.write_text("{}", encoding="utf-8")
+    digest = hashlib.sha256(content.read_bytes()).hexdigest()
+    tried = entry(BERT, place, files={**pinned(place), content.name: {"sha256": digest}})
+    with pytest.raises(ModelError, match=rf"its preprocessor is sha256:{digest}"):
+        fetched(tmp_path, tried.model_copy(update=declared))
+
+
 @pytest.mark.parametrize("which", ["weights", "tokenizer"])
 def test_the_source_weights_and_tokenizer_are_those_that_are_declared(
     which: str, bert: Path, tmp_path: Path

@@ -93,6 +93,6 @@ def test_what_does_not_compile_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     project = Project(root=ROOT, matrix=matrix.load(ROOT / "matrix.yaml"), store=store)
     (tmp_path / "out").mkdir()
 
-    with pytest.raises(BuildError, match=r"pkg does not compile on this host: .*\n.*compilers"):
+    with pytest.raises(BuildError, match=r"(?s)pkg does not compile on this host: .*\n.*compilers"):
         local.compile_wheel(project, recipe(), source, locked, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.whl"))

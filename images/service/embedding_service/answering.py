@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding_service import matryoshka
+from embedding_service.arrivals import arrivals
 from embedding_service.embedder import Embedder
 from embedding_service.errors import (
     DimensionsError,
@@ -165,8 +166,9 @@ def _all_read(reader: Reader, question: Question) -> Sequence[Read]:
 
 
 async def _computed(embedder: Embedder, reads: Sequence[Read]) -> NDArray[np.float32]:
-    futures = embedder.submit(reads)
-    waited = [asyncio.wrap_future(future) for future in futures]
+    here = arrivals()
+    futures = embedder.submit(reads, arrived=here.bring)
+    waited = [here.awaited(future) for future in futures]
     try:
         rows = await asyncio.gather(*waited)
     except InputError as error:

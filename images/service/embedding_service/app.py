@@ -45,11 +45,12 @@ def create_app(
             "auto_configure": False,
         },
     )
+    # Routes are tried in this order: those that are asked most come first.
+    embed.add_routes(app, serving)
+    openai.add_routes(app, serving)
     status.add_routes(app, serving, metrics)
     info.add_routes(app, serving)
     licences.add_routes(app, serving)
-    embed.add_routes(app, serving)
-    openai.add_routes(app, serving)
     embedding.add_routes(app, serving)
     if access.administrators:
         admin.add_routes(app, reloader)

@@ -14,6 +14,8 @@ from typing import Literal
 
 SYSTEM = Path("/")
 
+_FIELD = re.compile(r"^License:[ \t]*(\S.*)$", re.MULTILINE)
+_REFERENCE = re.compile(r"/usr/share/common-licenses/([A-Za-z][A-Za-z0-9.+-]*[A-Za-z0-9+])")
 _LONGEST = 80
 """Of a licence's name: some packages put the whole text there."""
 
@@ -27,12 +29,14 @@ class Component:
         version: Its version.
         kind: Which kind of package it is.
         licences: As the package names them; none: it does not.
+        text: The file that has the whole of them, of a Debian package; None: there is none.
     """
 
     name: str
     version: str
     kind: Literal["python", "debian"]
     licences: Sequence[str]
+    text: Path | None = None
 
 
 @functools.cache
@@ -84,24 +88,31 @@ def _packages(system: Path) -> Iterator[Component]:
     for path in system.glob("var/lib/dpkg/status.d/*"):
         fields = email.parser.HeaderParser().parsestr(path.read_text(encoding="utf-8"))
         name = fields["Package"]
+        text = system / "usr/share/doc" / name / "copyright"
         yield Component(
             name=name,
             version=fields["Version"],
             kind="debian",
-            licences=_copyright(system / "usr/share/doc" / name / "copyright"),
+            licences=_copyright(text),
+            text=text if text.exists() else None,
         )
 
 
 def _copyright(path: Path) -> Sequence[str]:
-    """Return the licences that a package's copyright file names, if programs can read it.
+    """Return the licences that a package's copyright file names.
 
-    https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+    Where it is not in the form that programs read, these are those of Debian's common licences
+    that it refers to.
+
+    https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/,
+    https://www.debian.org/doc/debian-policy/ch-docs.html#copyright-information
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    if not text.startswith("Format:"):
-        return []
-    found = re.findall(r"^License:[ \t]*(\S.*)$", text, re.MULTILINE)
-    return sorted({name.strip() for name in found})
+    if text.startswith("Format:"):
+        return sorted({name.strip() for name in _FIELD.findall(text)})
+    # Python's own is none of the common ones.
+    own = ["PSF-2.0"] if "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2" in text else []
+    return sorted({*_REFERENCE.findall(text), *own})

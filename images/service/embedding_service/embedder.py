@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import math
 import threading
@@ -10,12 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedding_service import contract, memory
+from embedding_service import contract, memory, self_check
 from embedding_service.batches import Limits, Waiting
 from embedding_service.contract import Backend, Capabilities
 from embedding_service.errors import (
@@ -27,22 +25,12 @@ from embedding_service.errors import (
     StartError,
     UpstreamError,
 )
-from embedding_service.inputs import Image, Input
+from embedding_service.inputs import Image
 from embedding_service.observer import Observer, Unobserved
+from embedding_service.pace import Pace
 from embedding_service.reading import Read, Reader
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
-
-SELF_CHECK: Mapping[str, Input] = {
-    "text": "hello world",
-    # A white pixel, as PNG.
-    "image": Image(
-        content=base64.b64decode(
-            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
-        )
-    ),
-}
-"""What is embedded before the first user's input, by its kind."""
 
 IMAGE_LENGTH = 256
 """How many tokens an image counts for in a batch: so many patches has one of 224 x 224 or more."""
@@ -61,6 +49,7 @@ class _Work:
     read: Read
     vector: Future[Vector]
     since: float
+    arrived: Callable[[], None]
 
 
 class Embedder:
@@ -95,6 +84,7 @@ class Embedder:
         self._capabilities: Capabilities | None = None
         self._changed = threading.Condition()
         self._waiting: Waiting[_Work] = Waiting(Limits(inputs=1, tokens=1))
+        self._pace = Pace()
         self._is_closed = False
         self._ready = threading.Event()
         self._settled = threading.Event()
@@ -138,10 +128,17 @@ class Embedder:
         """Wait until the model is ready or has failed; return whether it has come to that."""
         return self._settled.wait(timeout)
 
-    def submit(self, reads: Sequence[Read]) -> list[Future[Vector]]:
+    def submit(
+        self, reads: Sequence[Read], *, arrived: Callable[[], None] = lambda: None
+    ) -> list[Future[Vector]]:
         """Hand over the inputs of a request, all or none of them.
 
         A future fails with an InputError or an EmbeddingError. A cancelled one is not computed.
+
+        Args:
+            reads: The inputs.
+            arrived: Called in the embedder's thread when futures of these inputs are done: once
+                for a batch, by whichever requests it was given.
 
         Raises:
             NotReadyError: The model is still loading, or no longer there.
@@ -151,13 +148,13 @@ class Embedder:
         if not self.is_ready:
             raise NotReadyError("the model is still loading")
         now = time.monotonic()
-        works = [_Work(read=read, vector=Future(), since=now) for read in reads]
+        works = [_Work(read=read, vector=Future(), since=now, arrived=arrived) for read in reads]
         with self._changed:
             if self._is_closed:
                 raise NotReadyError("the service is stopping")
             before = len(self._waiting)
             if before and before + len(works) > self.settings.queue:
-                raise QueueFullError(waiting=before, seconds=1)
+                raise QueueFullError(waiting=before, seconds=self._pace.seconds(before))
             for work in works:
                 self._waiting.add(work, length=self._length(work.read))
             self._changed.notify_all()
@@ -185,7 +182,7 @@ class Embedder:
         try:
             model_dir = self.settings.model_dir
             model = contract.load(model_dir, self.recipe, self.backend, self.settings)
-            _check(model, self.recipe, model_dir)
+            self_check.check(model, self.recipe, model_dir)
         except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits to be told
             self.failure = error if isinstance(error, StartError) else _unforeseen(error)
             self._settled.set()
@@ -233,6 +230,8 @@ class Embedder:
                 for work in live:
                     if not work.vector.done():
                         work.vector.set_exception(EmbeddingError("a batch failed"))
+            for arrived in {work.arrived for work in batch}:
+                arrived()
 
     def _next(self) -> list[_Work]:
         with self._changed:
@@ -260,12 +259,14 @@ class Embedder:
                         self._compute(model, [work])
                 return
             else:
+                seconds = time.monotonic() - begun
+                self._pace.learn(seconds / len(works))
                 lengths = [self._length(work.read) for work in works]
                 self.observer.computed(
                     inputs=len(works),
                     tokens=sum(lengths),
                     padded=max(lengths) * len(works),
-                    seconds=time.monotonic() - begun,
+                    seconds=seconds,
                 )
                 for work, vector in zip(works, vectors, strict=True):
                     work.vector.set_result(vector)
@@ -287,17 +288,6 @@ def _limits(capabilities: Capabilities, settings: Settings) -> Limits:
 
 def _without(works: Sequence[_Work], index: int) -> Sequence[_Work]:
     return [*works[:index], *works[index + 1 :]]
-
-
-def _check(model: Backend, recipe: Recipe, model_dir: Path) -> None:
-    """Embed an input of each kind."""
-    try:
-        contract.embed(model, recipe, [SELF_CHECK[kind] for kind in recipe.inputs])
-    except (EmbeddingError, InputError) as error:
-        model.close()  # the error that says so keeps it from being freed otherwise
-        reason = ": ".join(" ".join(str(e).split()) for e in (error, error.__cause__) if e)
-        which = recipe.name if recipe.format == "openai" else f"the model in {model_dir}"
-        raise ModelError(f"{which} failed its self-check: {reason}") from error
 
 
 def _unforeseen(error: Exception) -> ModelError:

@@ -1,4 +1,4 @@
-"""What clients send and what backends take: texts, tokens, and images as the bytes of their files."""
+"""What clients send and what backends take: texts, tokens, and images as their files' bytes."""
 
 from __future__ import annotations
 

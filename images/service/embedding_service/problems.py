@@ -216,6 +216,8 @@ def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     if first["loc"] == ("body",) and first["type"] != "missing" and not _is_json(request):
         message = "the body must be JSON, announced as Content-Type: application/json"
         return _answer(415, Problem(code="unsupported_media_type", message=message))
+    if first["type"] == "too_long":  # of lists, and only those of inputs have a limit
+        return _answer(413, Problem(code="too_many_inputs", message=_described(first)))
     described = [_described(problem) for problem in problems[:MOST_DESCRIBED]]
     more = len(problems) - len(described)
     message = "; ".join([*described, *([f"and {more} more"] if more else [])])

@@ -31,10 +31,12 @@ class Reloaded:
 
     Attributes:
         before: What was served.
-        embedder: What serves now.
+        after: What is served now.
+        embedder: What serves it.
     """
 
     before: Served
+    after: Served
     embedder: Embedder
 
 
@@ -113,7 +115,9 @@ class Reloader:
                 logger.error("reload failed, nothing has changed: %s", error)  # noqa: TRY400
                 self._on_reload("failed")
                 raise
-            logger.info("reloaded in %.2f s", time.monotonic() - begun)
+            seconds = time.monotonic() - begun
+            named = ", ".join(f"{name}: {value}" for name, value in changes.items()) or "none"
+            logger.info("reloaded in %.2f s (changes: %s): %s", seconds, named, reloaded.after)
             self._on_reload("succeeded")
             return reloaded
 
@@ -123,35 +127,33 @@ class Reloader:
         if not self._serving.current.is_ready:
             raise NotReadyError("the model is still loading")
         if self._retirement is not None:
-            await self._retirement  # so that there are never more than two models
+            await asyncio.wait([self._retirement])  # so that there are never more than two models
         current = self._serving.current
-        proposal = self._configuration.proposed(changes)
+        proposal = await _in_thread(lambda: self._configuration.proposed(changes))
         successor = await _in_thread(lambda: self._new_embedder(proposal.settings))
         before, after = _served(current), _served(successor)
         is_allowed = allow_space_change or proposal.settings.allow_space_change
         if before.vector_space != after.vector_space and not is_allowed:
             raise SpaceChangeError(before=before.vector_space, after=after.vector_space)
         if changes and _is_loaded_alike(current, successor):
-            self._configuration.keep(proposal)
+            await _in_thread(lambda: self._configuration.keep(proposal))
             current.settings = successor.settings
-            return Reloaded(before=before, embedder=current)
+            return Reloaded(before=before, after=after, embedder=current)
         await _in_thread(lambda: _load(successor))
         try:
-            self._configuration.keep(proposal)
+            await _in_thread(lambda: self._configuration.keep(proposal))
         except StartError:
             await _in_thread(lambda: _free(successor))
             raise
         former = self._serving.replace(successor)
         self._retirement = self._kept(_retire(former))
-        return Reloaded(before=before, embedder=successor)
+        return Reloaded(before=before, after=after, embedder=successor)
 
 
 def _is_loaded_alike(current: Embedder, successor: Embedder) -> bool:
     """Return whether there is no need to load the model again."""
-    return (current.backend, current.recipe) == (
-        successor.backend,
-        successor.recipe,
-    ) and successor.settings.loads_as(current.settings)
+    is_the_same = (current.backend, current.recipe) == (successor.backend, successor.recipe)
+    return is_the_same and successor.settings.loads_as(current.settings)
 
 
 def _served(embedder: Embedder) -> Served:

@@ -56,6 +56,13 @@ class Served:
             precision=coarser(recipe.precision, settings.precision),
         )
 
+    def __str__(self) -> str:
+        """Return it for people, in one line."""
+        return (
+            f"{self.model} ({self.provider}), {self.dimensions} dimensions in {self.precision}, "
+            f"vector space {self.vector_space}"
+        )
+
     @property
     def config_id(self) -> str:
         """An id that is the same wherever, and whenever, the same is served."""

@@ -6,6 +6,7 @@ import functools
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 from embedding_service import providers, terminal
@@ -21,6 +22,10 @@ from embedding_service.served import Served
 from embedding_service.serving import Serving
 from embedding_service.settings import Settings
 
+SWITCH_SECONDS = 0.0005
+"""How long one thread may keep the interpreter from another. Python's own 5 ms are long for the
+embedder's thread, which needs it for a moment before and after each batch."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -35,6 +40,7 @@ def serve(configuration: Configuration, listener: socket.socket) -> None:
         ModelError: The model or its backend is not what the recipe declares.
         SettingsError: The model has no vectors as the settings ask for.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     settings = configuration.proposed({}).settings
     metrics = Metrics()
     observed = functools.partial(new_embedder, observer=metrics)

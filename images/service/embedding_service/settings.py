@@ -141,7 +141,7 @@ class Settings(UpstreamSettings, SupplySettings):
             "how many inputs are computed together at most",
             changed_by="request",
         ),
-    ] = 32
+    ] = 16
     batch_tokens: Annotated[
         int,
         Setting(
@@ -150,7 +150,7 @@ class Settings(UpstreamSettings, SupplySettings):
             "how many tokens are computed together at most, padding included; it bounds the memory",
             changed_by="request",
         ),
-    ] = 8192
+    ] = 512
     max_inputs: Annotated[
         int,
         Setting(

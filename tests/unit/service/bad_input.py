@@ -162,13 +162,20 @@ def _numbers_of_inputs() -> Iterator[Bad]:
                 said=f"{count} inputs; at most 2048 are taken in one request",
             )
 
+    for name, one in (("texts", ""), ("lists of tokens", [])):
+        said = "List should have at most 100000 items"
+        many: list[object] = [one] * 1_000_000
+        yield Bad(name=f"a million {name}", routes=[OPENAI], text=many, refusal=TOO_MANY, said=said)
+
 
 def _fields() -> Iterator[Bad]:
     fields: Mapping[str, object]
     many = {f"x{number}": number for number in range(100_000)}
     for name, fields, refusal, said in (
         ("an unknown field", {"texts": SECRET}, INVALID, "body.texts: Extra inputs are not"),
-        ("100000 unknown fields", many, INVALID, "; and 99992 more"),
+        ("100000 unknown fields", many, INVALID, " fields, of which at most "),
+        ("9 unknown fields", dict(list(many.items())[:9]), INVALID, "; and 1 more"),
+        ("7 unknown fields", dict(list(many.items())[:7]), INVALID, "body.x6: Extra inputs are"),
         ("a field's name", {"\ud800": 1}, INVALID, "as a unicode string"),
         ("another prompt", {"input_type": SECRET}, NO_PROMPT, "for these input types: query"),
         ("a word for true", {"truncate": SECRET}, INVALID, "body.truncate: Input should be a"),

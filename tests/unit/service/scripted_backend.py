@@ -14,9 +14,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from embedding_service import recipe as recipes
-from embedding_service import tokens
+from embedding_service import self_check, tokens
 from embedding_service.contract import Capabilities
-from embedding_service.embedder import SELF_CHECK, Embedder, Vector
+from embedding_service.embedder import Embedder, Vector
 from embedding_service.errors import EmbeddingError, InputError
 from embedding_service.inputs import Given, Text
 from embedding_service.observer import Observer
@@ -70,7 +70,7 @@ class Scripted:
 
     def embed(self, inputs: Sequence[Given]) -> Vectors:
         contents = [str(each.content) for each in inputs]
-        if contents != [SELF_CHECK["text"]]:
+        if contents != [self_check.INPUTS["text"]]:
             self.given.append(contents)
         if "wait" in contents:
             self.begun.release()

@@ -66,6 +66,26 @@ def test_what_comes_in_meanwhile_is_computed_together(model: Path) -> None:
     assert backend.given == [["wait"], ["0", "1", "2", "3"], ["4", "5"]]
 
 
+def test_who_waits_is_told_once_for_a_batch_when_all_of_it_is_done(model: Path) -> None:
+    backend = scripted()
+    told: list[list[bool]] = []
+    whole = threading.Event()
+    futures: list[Future[Vector]] = []
+
+    def arrived() -> None:
+        told.append([future.done() for future in futures])
+        if all(told[-1]):
+            whole.set()
+
+    with embedding(backend, model, batch_inputs=2) as embedder:
+        occupied(embedder, backend)
+        futures += embedder.submit(reads("a"), arrived=arrived)
+        futures += embedder.submit(reads("refuse", "c", "d"), arrived=arrived)
+        backend.gate.set()
+        assert whole.wait(SECONDS)
+    assert told == [[True, True, False, False], [True] * 4]
+
+
 def test_the_token_budget_holds(model: Path) -> None:
     backend = scripted()
     with embedding(backend, model, batch_tokens=12) as embedder:

@@ -130,6 +130,8 @@ def test_settings_change_while_it_runs(model: Path, tmp_path: Path) -> None:
         assert answer.content["config"] == config(service)
         assert config(service)["precision"] == "float16"
         assert service.embed("alpha").content["precision"] == "float16"
+        said = f"tiny (local), 6 dimensions in float16, vector space {SPACE}"
+        assert f"(changes: precision: float16, max_inputs: 2): {said}" in service.log.read_text()
         three = {"model": "tiny", "input": ["alpha"] * 3}
         assert service.ask("POST", "/v1/embeddings", three).status == 413
         # What it does not name stays; null takes a change back.

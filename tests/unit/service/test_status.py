@@ -177,13 +177,17 @@ def test_an_images_debian_packages_are_components(tmp_path: Path) -> None:
         "\nFiles: *\nLicense: Zlib\n\nFiles: contrib\nLicense: GPL-2+\n\nLicense: Zlib\n text\n"
     )
     write_package(tmp_path, "zlib1g", form + fields)
-    write_package(tmp_path, "libc6", "This is Debian's package of the GNU C Library.\n")
+    write_package(tmp_path, "libc6", "See `/usr/share/common-licenses/LGPL-2.1'.\n")
     write_package(tmp_path, "netbase", "")
+    python = "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2\n/usr/share/common-licenses/GPL-2.\n"
+    write_package(tmp_path, "python3.11", python)
     found = [each for each in credits_of.components(tmp_path) if each.kind == "debian"]
-    assert [(each.name, each.version, each.licences) for each in found] == [
-        ("libc6", "1.2-3", []),
-        ("netbase", "1.2-3", []),
-        ("zlib1g", "1.2-3", ["GPL-2+", "Zlib"]),
+    documents = tmp_path / "usr/share/doc"
+    assert [(each.name, each.version, each.licences, each.text) for each in found] == [
+        ("libc6", "1.2-3", ["LGPL-2.1"], documents / "libc6" / "copyright"),
+        ("netbase", "1.2-3", [], None),
+        ("python3.11", "1.2-3", ["GPL-2", "PSF-2.0"], documents / "python3.11" / "copyright"),
+        ("zlib1g", "1.2-3", ["GPL-2+", "Zlib"], documents / "zlib1g" / "copyright"),
     ]
 
 

@@ -256,8 +256,9 @@ def test_the_service_is_degraded_while_it_fetches_then_serves(
         assert service.stop() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_goes_on_fetching_when_the_service_is_stopped(
-    hub: HubServer, allowed: Settings, tmp_path: Path
+    hub: HubServer, allowed: Settings, tmp_path: Path, number: signal.Signals
 ) -> None:
     hub.held.set()
     with started(
@@ -267,7 +268,7 @@ def test_nothing_goes_on_fetching_when_the_service_is_stopped(
         EMBEDDING_CACHE_DIR=str(allowed.cache_dir),
     ) as service:
         until(lambda: bool(hub.downloads()))
-        service.stop(signal.SIGKILL)
+        assert service.stop(number) == (0 if number is signal.SIGTERM else -signal.SIGKILL)
         fetching = str(allowed.cache_dir).encode()
         until(lambda: not any(fetching in line for line in command_lines()))
         hub.held.clear()

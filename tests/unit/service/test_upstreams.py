@@ -407,20 +407,34 @@ def test_whether_it_is_well_again_one_request_finds_out_for_all(
     assert len(second.asked) == 1 + 5
 
 
-def test_failures_at_the_same_time_count_once(asking: Ask, api: Api) -> None:
-    api.seconds = 0.2
-    api.replies = [(500, {}, b"")] * 8
-    backend = asking(api, seconds=20)
-    threads = [threading.Thread(target=embed, args=(backend, "a")) for _ in range(8)]
+def test_failures_at_the_same_time_count_once(
+    asking: Ask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = asking(api, seconds=WAIT)
+    monkeypatch.setattr(succession, "FIRST_REST", 2.0 * WAIT)
+    monkeypatch.setattr(succession, "LONGEST_REST", 1000.0)
+    together = threading.Barrier(4)
+
+    def answer(_: object) -> Reply:
+        together.wait(WAIT)
+        return 500, {}, b""
+
+    api.answer = answer
+    raised: list[UpstreamError] = []
+
+    def ask() -> None:
+        try:
+            embed(backend, "a")
+        except UpstreamError as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    places = backend._succession._places
-    deadline = time.monotonic() + WAIT
-    while places[0].failures == 0 and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert places[0].failures == 1
     for thread in threads:
         thread.join(WAIT)
+    assert len(raised) == len(api.asked) == 4
+    assert all(error.seconds <= 2 * WAIT for error in raised)
 
 
 def test_an_upstream_that_makes_other_vectors_never_answers(

@@ -17,7 +17,7 @@ from embedding_service.settings import entries
 
 PATH = "/admin/embedding/config"
 
-REFUSALS = (400, 401, 408, 409, 413, 415, 422, 503)
+REFUSALS = (400, 401, 408, 409, 413, 415, 422, 429, 503)
 """The statuses of what changes nothing."""
 
 AllowSpaceChange = Annotated[

@@ -21,6 +21,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from embedding_service.answering import Answered, Question, answer
+from embedding_service.fields import Fields
 from embedding_service.inputs import Image, Input
 from embedding_service.integers import Positive
 from embedding_service.json_answers import json_answer
@@ -68,10 +69,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """What the OpenAPI document says of the answers of every route that embeds."""
 
 
-class Options(BaseModel):
+class Options(Fields):
     """How an input is to be embedded."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     input_type: Annotated[
         str | None, Field(description="which of the model's prompts to put before the text")

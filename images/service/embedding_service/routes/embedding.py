@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal, cast
 
 from fastapi import FastAPI, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from embedding_service import models
 from embedding_service.answering import OutputPrecision, Question, answer
 from embedding_service.embedder import Embedder
+from embedding_service.fields import Fields
 from embedding_service.json_answers import json_answer
 from embedding_service.routes.embed import RESPONSES, ExpectedSpace, Options
 from embedding_service.served import Served
@@ -22,10 +23,8 @@ ConfigId = Annotated[
 ]
 
 
-class ClientHint(BaseModel):
+class ClientHint(Fields):
     """What the client could do and would like. A hint: nothing is refused for it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     supports_local: Annotated[
         bool, Field(description="not used: vectors are made here, by the model that is served")

@@ -27,12 +27,9 @@ class ComponentCredit(BaseModel):
     name: str
     version: str
     kind: Literal["python", "debian"]
-    licences: Annotated[
-        list[str],
-        Field(
-            description="as the package itself names them; empty: it does not, or only in the text "
-            "that is beside it"
-        ),
+    licences: Annotated[list[str], Field(description="as the package itself names them")]
+    text: Annotated[
+        str | None, Field(description="the file that has the whole of them, where it is known")
     ]
 
 
@@ -72,4 +69,5 @@ def _component(component: Component) -> ComponentCredit:
         version=component.version,
         kind=component.kind,
         licences=list(component.licences),
+        text=None if component.text is None else str(component.text),
     )

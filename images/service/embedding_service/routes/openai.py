@@ -25,9 +25,12 @@ from embedding_service.routes.embed import RESPONSES, ExpectedSpace, Options
 from embedding_service.serving import Serving
 from embedding_service.texts import Text
 
-Texts = Annotated[list[Text], Field(min_length=1, fail_fast=True)]
+MOST_INPUTS = 100_000
+"""More than any setting allows: they are refused before they are looked at."""
+
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MOST_INPUTS, fail_fast=True)]
 Tokens = Annotated[list[NotNegative], Field(fail_fast=True)]
-ListsOfTokens = Annotated[list[Tokens], Field(min_length=1, fail_fast=True)]
+ListsOfTokens = Annotated[list[Tokens], Field(min_length=1, max_length=MOST_INPUTS, fail_fast=True)]
 
 
 def _form(given: object) -> str | None:
