@@ -108,10 +108,11 @@ def importable_names(members: Iterable[str]) -> tuple[str, ...]:
             packages.add(path.parent)
         elif len(path.parts) == 1:
             modules.add(stem)
+    packages.discard(PurePosixPath())  # a stray __init__.py in the root
     outermost = {
         ".".join(package.parts)
         for package in packages
-        if package.parts and not packages.intersection(package.parents)
+        if not packages.intersection(package.parents)
     }
     return tuple(sorted(filter(_is_public, modules | outermost)))
 

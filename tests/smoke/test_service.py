@@ -42,6 +42,17 @@ def test_health(answers: Answers, cell: SmokeCell) -> None:
     assert {key: health["body"].get(key) for key in expected} == expected
 
 
+def test_credits(answers: Answers, cell: SmokeCell) -> None:
+    """All that the image is made of is named with its licence, or the file that has it."""
+    answer = answers["credits"]
+    assert answer["status"] == 200, answer["body"]
+    assert answer["body"]["model"]["name"] == cell.model
+    components = answer["body"]["components"]
+    assert {each["kind"] for each in components} == {"python", "debian"}
+    without = [each["name"] for each in components if not (each["licences"] or each["text"])]
+    assert not without, f"named without a licence: {', '.join(without)}"
+
+
 def test_embedding(answers: Answers, cell: SmokeCell) -> None:
     _check_vector(answers["embed"], cell)
 

@@ -1,6 +1,7 @@
 """Runs inside a test's container in place of the service, and does what its argument says.
 
-`{}` behaves well. `health`, `embedding`, `openai` and `space` replace answers, or what they say;
+`{}` behaves well. `health`, `embedding`, `openai` and `space` replace answers, or what they say,
+and `components` are more of them in the credits;
 `loading` never gets ready, `silent` takes connections and says nothing, `embed` is "hang" or "die",
 `deaf` ignores SIGTERM, with `images` it embeds them, and with `asks` it answers nothing without the
 API that it is told of.
@@ -25,6 +26,12 @@ class Service(BaseHTTPRequestHandler):
         if plan.get("asks"):
             with urllib.request.urlopen(os.environ["EMBEDDING_OPENAI_BASE_URL"]) as upstream:
                 upstream.read()
+        if self.path == "/credits":
+            licensed = {"name": "stub", "licences": [], "text": "copyright"}
+            found = [licensed | {"kind": kind} for kind in ("python", "debian")]
+            components = found + plan.get("components", [])
+            self.answer({"model": {"name": plan["health"]["model"]}, "components": components})
+            return
         self.answer({**plan["health"], "embedding_model_loaded": not plan.get("loading")})
 
     def do_POST(self) -> None:

@@ -391,6 +391,13 @@ def test_wrong_health(bench: Bench, tmp_path: Path) -> None:
     assert "another" in details(checks, "health")
 
 
+def test_a_component_without_a_licence(bench: Bench, tmp_path: Path) -> None:
+    stranger: dict[str, Any] = {"name": "stranger", "kind": "python", "licences": [], "text": None}
+    checks = judged(bench, bench.service(components=[stranger]), tmp_path)
+    assert failed(checks) == {"credits"}
+    assert "named without a licence: stranger" in details(checks, "credits")
+
+
 def test_wrong_installation(bench: Bench, tmp_path: Path) -> None:
     cell = bench.cell().model_copy(
         update={
@@ -452,8 +459,11 @@ def test_container_without_confinement(bench: Bench, tmp_path: Path) -> None:
     )
     try:
         checks = suite(bench, str(container.id), tmp_path, bench.cell())
+        at_the_end = smoke._nothing_on_disk_changed(containers.Container(container), "native")
     finally:
         container.remove(force=True)
+    assert not at_the_end.passed
+    assert "/left-behind" in at_the_end.details
     assert failed(checks) >= {
         "no-process-is-root",
         "no-process-has-capabilities",

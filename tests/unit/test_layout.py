@@ -14,7 +14,7 @@ import pytest
 from builders.errors import LayoutError
 from builders.formats import layout
 from builders.formats.layer import TAR, TAR_GZIP, TAR_ZSTD
-from tests.unit.images import EPOCH, PACK, Image, blob, file, read_index, tar, write_index
+from tests.unit.images import CREATED, EPOCH, PACK, Image, blob, file, read_index, tar, write_index
 
 LOWER = tar([file("a", b"lower")])
 UPPER = tar([file("b", b"upper")])
@@ -61,6 +61,13 @@ def test_a_layout_is_read(media_type: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("run", [{}, dict.fromkeys(("Entrypoint", "Cmd", "Env", "Labels"))])
+def test_what_a_configuration_leaves_out_is_empty(run: dict[str, Any], tmp_path: Path) -> None:
+    assert layout.read(image(run=run).write(tmp_path / "layout")).run == layout.RunConfig(
+        user="", entrypoint=(), command=(), environment=(), working_directory="", labels={}
+    )
+
+
 def test_v8_is_what_every_arm64_is(tmp_path: Path) -> None:
     config = {"architecture": "arm64", "variant": "v8"}
     platform = {"architecture": "arm64", "os": "linux"}
@@ -81,6 +88,41 @@ def test_attestations_and_a_nested_index_are_no_images(tmp_path: Path) -> None:
         directory, [{**nested, "mediaType": "application/vnd.oci.image.index.v1+json"}, attestation]
     )
     assert layout.read(directory) == expected
+
+
+def test_an_index_in_an_index_in_an_index_is_refused(tmp_path: Path) -> None:
+    directory = image().write(tmp_path / "layout")
+    for _ in range(2):
+        index = {"schemaVersion": 2, "manifests": read_index(directory)}
+        nested = blob(directory / "blobs" / "sha256", json.dumps(index).encode())
+        kind = "application/vnd.oci.image.index.v1+json"
+        write_index(directory, [{**nested, "mediaType": kind}])
+    with pytest.raises(LayoutError, match=r"is of the type '.*image\.index"):
+        layout.read(directory)
+
+
+@pytest.mark.parametrize(
+    ("history", "told"),
+    [
+        (
+            [
+                {"created_by": "first"},
+                {"created_by": "ENV a=b", "empty_layer": True},
+                {"created_by": "second", "created": CREATED},
+            ],
+            ["first", "second"],
+        ),
+        ([], ["", ""]),
+        (None, ["", ""]),
+    ],
+)
+def test_a_history_tells_of_layers_as_far_as_there_is_one(
+    history: list[dict[str, Any]] | None, told: list[str], tmp_path: Path
+) -> None:
+    found = layout.read(image(config={"history": history}).write(tmp_path / "layout"))
+    assert [layer.created_by for layer in found.layers] == told
+    times = [step for step in history or () if "created" in step]
+    assert found.history == tuple(datetime.fromtimestamp(EPOCH, UTC) for _ in times)
 
 
 def replace_blob(directory: Path, content: bytes) -> None:

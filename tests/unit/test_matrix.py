@@ -89,6 +89,23 @@ def test_a_small_file_is_read(tmp_path: Path) -> None:
     assert matrix.default.models == ("fixture-768",)
 
 
+def test_a_prompt_may_be_the_default(tmp_path: Path) -> None:
+    file = tmp_path / "matrix.yaml"
+    file.write_text(TEXT.replace("default_prompt: null", "default_prompt: query"))
+    assert load(file).models["fixture-768"].default_prompt == "query"
+
+
+def test_where_there_are_no_models_none_is_misspelt(tmp_path: Path) -> None:
+    """The table itself is wrong: that it lacks a name would explain nothing."""
+    known = "    budget_mb: 80\n"
+    text = TEXT.replace(known, f"{known}    not_for: {{other: because}}\n")
+    file = tmp_path / "matrix.yaml"
+    file.write_text(text[: text.index("models:")] + "models: 7\ndefault: {}\n")
+    with pytest.raises(MatrixError, match="models: must be a mapping; is 7") as caught:
+        load(file)
+    assert "other" not in str(caught.value)
+
+
 @pytest.mark.parametrize("precision", ["float16", "q8_0"])
 def test_a_fixture_of_another_precision_is_only_had_as_gguf(tmp_path: Path, precision: str) -> None:
     file = tmp_path / "matrix.yaml"

@@ -108,6 +108,8 @@ def test_a_digest_cannot_lead_out_of_the_store(store: Store) -> None:
     for digest in ("../../etc/passwd", SHA256.upper(), SHA256[:-1], f"{SHA256}\n"):
         with pytest.raises(StoreError, match="not a sha256"):
             store.path(digest)
+        with pytest.raises(StoreError, match="not a sha256"):
+            store.partial(digest)
 
 
 def test_gathered_files_have_their_names_and_the_fixed_time(store: Store) -> None:
@@ -116,7 +118,9 @@ def test_gathered_files_have_their_names_and_the_fixed_time(store: Store) -> Non
     shown = directory / "a.whl"
     assert shown.read_bytes() == CONTENT
     assert shown.stat().st_mtime_ns == VERIFIED_NS
+    inode = directory.stat().st_ino
     assert store.gathered("wheels", {"a.whl": SHA256}) == directory
+    assert directory.stat().st_ino == inode  # not made anew
     assert store.gathered("wheels", {"b.whl": SHA256}) != directory
 
 

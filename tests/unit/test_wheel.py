@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import ArchiveError
-from builders.formats import wheel
+from builders.formats import binary, wheel
 from builders.formats.wheel import Contents, distribution, importable_names, inspect
 from tests.unit.elf_samples import elf_file
 
@@ -61,6 +61,13 @@ def test_the_newest_symbol_versions_of_all_files(tmp_path: Path) -> None:
     )
 
 
+def test_a_library_is_read_to_its_end(tmp_path: Path) -> None:
+    versions = [f"GLIBC_2.{number}" for number in range(2000)]
+    library = elf_file(asks_for=versions)
+    assert len(library) > 2 * binary.HEAD
+    assert inspect(make(tmp_path, {"x.so": library})).glibc == "2.1999"
+
+
 @pytest.mark.parametrize(
     ("members", "names"),
     [
@@ -72,6 +79,9 @@ def test_the_newest_symbol_versions_of_all_files(tmp_path: Path) -> None:
         (["x-1.data/purelib/x/__init__.py", "x-1.data/scripts/run.py"], ("x",)),
         (["x/__init__.abi3.so", "x.libs/libx.so.1", "share/x/y.txt"], ("x",)),
         (["a/b/__init__.py", "a/c/__init__.py"], ("a.b", "a.c")),
+        (["x.py", "NOTES.txt", "x.pth", "libx.so.1"], ("x",)),
+        (["x.py", "2to3.py", "x-y.py", "a-b/__init__.py"], ("x",)),
+        (["__init__.py", "x/__init__.py", "y.py"], ("x", "y")),
     ],
 )  # fmt: skip
 def test_importable_names(members: list[str], names: tuple[str, ...]) -> None:

@@ -72,7 +72,7 @@ SERVE = (
             " (distance 1e-3), and every answer must be 200. One thread computes in each (in"
             " infinity-emb by OMP_NUM_THREADS and MKL_NUM_THREADS); each has the second processor"
             " for HTTP, and the clients. Both run all the time and are asked in turn, in slices of"
-            " 1024 answers after one that does not count; the figures are medians, the quotient"
+            " 768 answers after one that does not count; the figures are medians, the quotient"
             " that of each round's.\n\n"
             "Of infinity-emb's settings, its cache of answers is off, since texts come again; its"
             " batch size is its default, 32; BetterTransformer is off, which torch's present"
@@ -123,9 +123,9 @@ SERVE = (
             "The service with onnxruntime and fixture-768 on this host, from the start of its"
             " process to the moment at which a client holds the whole answer to its first `POST"
             " /embed`: Python, the libraries, verifying and loading the model and its self-check"
-            " are included. The client asks every 5 ms. The files are in the machine's memory; the"
-            " first start is not counted. Python keeps no compiled service code here, which the"
-            " images have. Median of five."
+            " are included. The client asks every 5 ms. The first start, which reads files from the"
+            " disk and leaves Python's compiled code, is not counted: the images have that code."
+            " Median of five."
         ),
         claims=(Claim(name="seconds", text="start to first vector", unit="s", target=1.5),),
     ),
@@ -135,9 +135,10 @@ SERVE = (
         method=(
             "The service with onnxruntime and fixture-768, one thread: 8 clients ask texts of one"
             " word (3 tokens with the special ones), first alone, then while 16 others ask texts of"
-            " 512 tokens; 600 short answers each time. The longest batch is as many texts of 512"
-            " tokens as the service computes together at most, computed by the library directly."
-            " In turn, five times; the figures are medians, the quotient that of each round's."
+            " 512 tokens; 2000 short answers each time. The longest batch is one such text, with"
+            " all tokens of the service's default budget, computed by the library directly (median"
+            " of nine). In turn, five times; the figures are medians, the quotient that of each"
+            " round's."
         ),
         claims=(
             Claim(name="alone", text="p99 of short texts alone", unit="ms"),

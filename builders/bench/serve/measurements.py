@@ -23,9 +23,6 @@ DIFFERENT = 512
 """How many different texts are asked in turn."""
 
 BATCH_TRIES = 2
-ALONE = 100
-"""How many texts are embedded one by one in a slice."""
-
 STARTS = 5
 
 
@@ -35,23 +32,27 @@ class Slices:
 
     Attributes:
         texts: How many texts a slice has.
+        alone: How many texts it has that are embedded one by one.
+        tried: How many texts each batch size is tried with.
         rounds: How many slices of each part.
     """
 
     texts: int
+    alone: int
+    tried: int
     rounds: int
 
 
 def throughput(bench: Bench) -> tuple[Figure, ...]:
     """Compare the service with the library, with a model of a real one's shape."""
     model = deep.directory(bench.project, "onnx", "float32")
-    return _throughput(bench, deep.NAME, model, Slices(texts=192, rounds=5))
+    return _throughput(bench, deep.NAME, model, Slices(texts=192, alone=40, tried=64, rounds=5))
 
 
 def throughput_small(bench: Bench) -> tuple[Figure, ...]:
     """Compare the service with the library, with a small model."""
     model = models.directory(bench.project, SMALL, "onnx").path
-    return _throughput(bench, SMALL, model, Slices(texts=1536, rounds=7))
+    return _throughput(bench, SMALL, model, Slices(texts=1536, alone=200, tried=512, rounds=7))
 
 
 def ready(bench: Bench) -> tuple[Figure, ...]:
@@ -62,7 +63,7 @@ def ready(bench: Bench) -> tuple[Figure, ...]:
     for _ in range(STARTS + 1):
         with running(subjects.service(bench, BACKEND, python, model)) as server:
             samples.append(server.ready)
-    # At the first start, files come from the disk, and Python compiles what it has no cache of.
+    # At the first start, files come from the disk, and Python compiles all that it imports.
     return (median("seconds", samples[1:], subject=SMALL),)
 
 
@@ -83,7 +84,7 @@ def _throughput(bench: Bench, name: str, model: Path, slices: Slices) -> tuple[F
     python = subjects.environment(bench, bench.project.images / BACKEND)
     asked = {"texts": texts(DIFFERENT, tokens=TOKENS, seed="throughput")}
     many = Part(texts="texts", clients=CLIENTS, answers=slices.texts)
-    one = Part(texts="texts", clients=1, answers=ALONE)
+    one = Part(texts="texts", clients=1, answers=slices.alone)
     rates: list[tuple[float, float]] = []
     medians: list[tuple[float, float]] = []
     processors: list[float] = []
@@ -94,7 +95,7 @@ def _throughput(bench: Bench, name: str, model: Path, slices: Slices) -> tuple[F
         asking(server.server, asked, bench.scratch) as clients,
     ):
         clients.ask(many)
-        batch = direct.best_batch("texts", count=slices.texts, tries=BATCH_TRIES)
+        batch = direct.best_batch("texts", count=slices.tried, tries=BATCH_TRIES)
         for _ in range(slices.rounds):
             library_slice = direct.embed("texts", count=slices.texts, batch=batch)
             used = server.processor
@@ -102,7 +103,7 @@ def _throughput(bench: Bench, name: str, model: Path, slices: Slices) -> tuple[F
             used = server.processor - used
             rates.append((slices.texts / library_slice.seconds, service_slice.rate))
             processors.append(used / library_slice.processor)
-            alone = direct.embed("texts", count=ALONE, batch=1)
+            alone = direct.embed("texts", count=slices.alone, batch=1)
             medians.append((alone.typical, clients.ask(one).streams[0].typical))
             step.note(f"library {rates[-1][0]:.0f}/s, service {rates[-1][1]:.0f}/s")
     return (

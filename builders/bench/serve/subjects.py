@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,6 @@ from builders.bench.serve import running
 from builders.bench.serve.running import Server
 from builders.lock import wheels as wheel_lock
 from builders.model import RECIPE
-from builders.space import Recipe
 from builders.store import link_or_copy
 
 PEERS = Path(__file__).parents[1] / "peers"
@@ -73,7 +73,7 @@ def service(
         name=f"the service with {backend}",
         argv=(str(python), "-m", "embedding_service"),
         environment={
-            **_environment(),
+            **_environment(bench),
             "EMBEDDING_MODEL_DIR": str(model),
             "EMBEDDING_SERVER_PORT": str(port),
             "EMBEDDING_THREADS": "1",
@@ -93,7 +93,7 @@ def infinity(bench: Bench, model: Path) -> Server:
     return Server(
         name="infinity-emb",
         argv=infinity_argv(environment(bench, PEERS / INFINITY), model, port),
-        environment={**_environment(), **ONE_THREAD, **OFFLINE},
+        environment={**_environment(bench), **ONE_THREAD, **OFFLINE},
         port=port,
         path="/embeddings",
         model="model",
@@ -132,7 +132,7 @@ def llama_cpp_server(bench: Bench, library: Path, model: Path) -> Server:
     return Server(
         name="llama-cpp-python's server",
         argv=llama_cpp_server_argv(python, model, port),
-        environment={**_environment(), **ONE_THREAD, "PYTHONPATH": str(packages)},
+        environment={**_environment(bench), **ONE_THREAD, "PYTHONPATH": str(packages)},
         port=port,
         path="/v1/embeddings",
         model=_name(model),
@@ -164,16 +164,18 @@ def _link(python: Path, package: str, target: Path) -> None:
             link_or_copy(file, place)
 
 
-def _environment() -> dict[str, str]:
+def _environment(bench: Bench) -> dict[str, str]:
     """Return what every server has: nothing that the user has set counts."""
     return {
         **{name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
+        # The checkout is only read.
+        "PYTHONPYCACHEPREFIX": str(bench.scratch / "bytecode"),
     }
 
 
 def _name(model: Path) -> str:
     """Return the name that a model's directory says it has."""
-    return Recipe.model_validate_json((model / RECIPE).read_bytes()).name
+    name: str = json.loads((model / RECIPE).read_bytes())["name"]
+    return name

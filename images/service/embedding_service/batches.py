@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -70,6 +70,14 @@ class Waiting(Generic[T]):
         waiting = _Waiting(length=length, number=next(self._numbers), item=item)
         bisect.insort(self._by_length, waiting)
         self._by_age[waiting.number] = waiting
+
+    def drop(self, is_gone: Callable[[T], bool]) -> int:
+        """Let no input wait any more of which this holds; return how many those were."""
+        before = len(self)
+        self._by_length = [each for each in self._by_length if not is_gone(each.item)]
+        kept = {each.number for each in self._by_length}
+        self._by_age = {number: each for number, each in self._by_age.items() if number in kept}
+        return before - len(self)
 
     def take(self) -> list[T]:
         """Return the next batch: nothing if nothing waits."""

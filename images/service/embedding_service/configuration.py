@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from embedding_service import config_file
+from embedding_service.errors import SettingsError
 from embedding_service.settings import Settings
 
 
@@ -58,6 +59,7 @@ class Configuration:
         kept = self._changes if path is None else config_file.read(path)
         settings = self._base.changed(kept, by="file", where=str(path))
         settings.changed(changes, by="request", where="request")
+        _check_declaration(settings, changes)
         merged = {name: value for name, value in {**kept, **changes}.items() if value is not None}
         return Proposal(
             settings=self._base.changed(merged, by="file", where=str(path)), kept=merged
@@ -73,3 +75,17 @@ class Configuration:
             self._changes = proposal.kept
         else:
             config_file.write(self._base.config_file, proposal.kept)
+
+
+def _check_declaration(settings: Settings, changes: Mapping[str, object]) -> None:
+    """Check that no request changes of what a vector space is declared to be.
+
+    Another model of an upstream, or another length, would go on under the same space.
+    """
+    if settings.provider == "openai" and not settings.upstreams:
+        declared = sorted(changes.keys() & {"model", "dimensions"})
+        if declared:
+            raise SettingsError(
+                f"request: {', '.join(declared)}: EMBEDDING_OPENAI_VECTOR_SPACE is declared of it; "
+                "the configuration file changes both together"
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,18 +24,15 @@ from embedding_service.errors import (
     StartError,
     UpstreamError,
 )
-from embedding_service.inputs import Image
+from embedding_service.lengths import length
 from embedding_service.observer import Observer, Unobserved
 from embedding_service.pace import Pace
 from embedding_service.reading import Read, Reader
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 
-IMAGE_LENGTH = 256
-"""How many tokens an image counts for in a batch: so many patches has one of 224 x 224 or more."""
-
-CHARACTERS_PER_TOKEN = 4
-"""Where nobody here knows the tokens."""
+SWEEP_SECONDS = 0.1
+"""A full queue is searched so often for what nobody waits for any more."""
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +81,7 @@ class Embedder:
         self._changed = threading.Condition()
         self._waiting: Waiting[_Work] = Waiting(Limits(inputs=1, tokens=1))
         self._pace = Pace()
+        self._sweep_at = 0.0
         self._is_closed = False
         self._ready = threading.Event()
         self._settled = threading.Event()
@@ -152,11 +149,14 @@ class Embedder:
         with self._changed:
             if self._is_closed:
                 raise NotReadyError("the service is stopping")
+            if len(self._waiting) + len(works) > self.settings.queue and now > self._sweep_at:
+                self._sweep_at = now + SWEEP_SECONDS
+                self.observer.dropped(self._waiting.drop(lambda work: work.vector.cancelled()))
             before = len(self._waiting)
             if before and before + len(works) > self.settings.queue:
                 raise QueueFullError(waiting=before, seconds=self._pace.seconds(before))
             for work in works:
-                self._waiting.add(work, length=self._length(work.read))
+                self._waiting.add(work, length=length(work.read, self._capabilities))
             self._changed.notify_all()
         return [work.vector for work in works]
 
@@ -261,7 +261,7 @@ class Embedder:
             else:
                 seconds = time.monotonic() - begun
                 self._pace.learn(seconds / len(works))
-                lengths = [self._length(work.read) for work in works]
+                lengths = [length(work.read, self._capabilities) for work in works]
                 self.observer.computed(
                     inputs=len(works),
                     tokens=sum(lengths),
@@ -271,14 +271,6 @@ class Embedder:
                 for work, vector in zip(works, vectors, strict=True):
                     work.vector.set_result(vector)
                 return
-
-    def _length(self, read: Read) -> int:
-        """Return how many tokens an input counts for."""
-        if isinstance(read.given, Image):
-            return IMAGE_LENGTH
-        if self._capabilities and self._capabilities.batching == "fixed":
-            return self._capabilities.max_tokens
-        return read.tokens or math.ceil(len(read.given.content) / CHARACTERS_PER_TOKEN)
 
 
 def _limits(capabilities: Capabilities, settings: Settings) -> Limits:

@@ -183,13 +183,15 @@ class TooLongError(InputError):
 
     Args:
         index: Which of the inputs, from 0.
-        tokens: How many tokens it has, prompt and special tokens included.
+        tokens: How many tokens it has, prompt and special tokens included; at least.
         limit: How many the model takes.
+        counted: Whether it has just so many.
     """
 
-    def __init__(self, *, index: int, tokens: int, limit: int) -> None:
+    def __init__(self, *, index: int, tokens: int, limit: int, counted: bool = True) -> None:
+        count = f"{tokens}" if counted else f"more than {tokens}"
         super().__init__(
-            f"the text has {tokens} tokens, prompt and special tokens included; "
+            f"the text has {count} tokens, prompt and special tokens included; "
             f"the model takes {limit}",
             index=index,
         )

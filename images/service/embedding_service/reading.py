@@ -21,6 +21,10 @@ from embedding_service.recipe import Recipe
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+CHARACTERS = 64
+"""So many for each token that the model takes are read of a text that has more, if these alone are
+twice too long: all of a text of 13 MB would take seconds and a gigabyte."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Read:
@@ -114,7 +118,14 @@ class Reader:
             return Read(
                 given=Text(content=content, ids=()), prompt=own or name, tokens=0, truncated=False
             )
-        ids: list[int] = self._tokenizer.encode_batch_fast([content])[0].ids
+        limit = self._recipe.max_tokens
+        begun = content[: CHARACTERS * limit]
+        ids = _encoded(self._tokenizer, begun)
+        if len(begun) < len(content):
+            if len(ids) <= 2 * limit:  # much of it is blank, say
+                ids = _encoded(self._tokenizer, content)
+            elif not truncate:
+                raise TooLongError(index=index, tokens=len(ids), limit=limit, counted=False)
         return self._within(content, ids, own or name, index, truncate=truncate)
 
     def _tokens(
@@ -122,17 +133,23 @@ class Reader:
     ) -> Read:
         if self._tokenizer is None:
             raise UncountedError("tokens", index=index)
-        rows = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        if any(not 0 <= token < rows for token in asked):
-            raise TokenRangeError(index=index, rows=rows)
         ids = _inside(list(asked), self._before, self._after)
+        own = next((key for key, _ in self._prompts if _begins(ids, self._prompt_ids[key])), None)
+        prompt = [] if own or name is None else self._prompt_ids[name]
+        limit = self._recipe.max_tokens
+        if len(ids) > 2 * limit:  # nothing costly is done with so many
+            if not truncate:
+                count = len(self._before) + len(prompt) + len(ids) + len(self._after)
+                raise TooLongError(index=index, tokens=count, limit=limit)
+            ids = ids[: 2 * limit]
+        rows = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        if any(not 0 <= token < rows for token in ids):
+            raise TokenRangeError(index=index, rows=rows)
         text: str = self._tokenizer.decode(ids)
         if self._tokenizer.encode(text, add_special_tokens=False).ids == ids:
             # With some tokenizers, the space that ends a prompt is part of the text's first token.
             return self._text(text, name, index, truncate=truncate)
-        own = next((key for key, _ in self._prompts if _begins(ids, self._prompt_ids[key])), None)
-        if own is None and name is not None:
-            ids = [*self._prompt_ids[name], *ids]
+        ids = [*prompt, *ids]
         content = self._tokenizer.decode(ids)
         whole = [*self._before, *ids, *self._after]
         return self._within(content, whole, own or name, index, truncate=truncate)
@@ -151,6 +168,11 @@ class Reader:
         kept = [*ids[: limit - len(self._after)], *self._after]
         text = Text(content=content, ids=kept)
         return Read(given=text, prompt=prompt, tokens=limit, truncated=True)
+
+
+def _encoded(tokenizer: Tokenizer, content: str) -> list[int]:
+    ids: list[int] = tokenizer.encode_batch_fast([content])[0].ids
+    return ids
 
 
 def _inside(ids: list[int], before: list[int], after: list[int]) -> list[int]:

@@ -60,7 +60,8 @@ def serve(configuration: Configuration, listener: socket.socket) -> None:
     server = HttpServer(app, settings, on_hangup=on_hangup)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
-    _start(serving, stand_ins, on_failure=server.leave)
+    may_stand_in = stand_ins if settings.allow_space_change else ()
+    _start(serving, may_stand_in, on_failure=server.leave)
     server.run(sockets=[listener])
     serving.current.stop(timeout=1)
     if serving.current.failure:
@@ -100,8 +101,8 @@ def _start(
 ) -> None:
     """Start what is served; if none of its upstreams is there, what stands in for it.
 
-    That is of another vector space. So it happens only here, where nothing has been answered yet;
-    later, only a reload that may change the space does so.
+    That is of another vector space. So it happens only where the operator allows that, and only
+    here, where this process has answered nothing yet.
     """
     embedder = serving.current
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from embedding_service import config_file
 from embedding_service.processors import usable_processors
+from embedding_service.server_settings import ServerSettings
 from embedding_service.setting import (
     Setting,
     choice,
@@ -26,24 +28,14 @@ from embedding_service.upstreams.settings import UpstreamSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(UpstreamSettings, SupplySettings):
+class Settings(ServerSettings, SupplySettings, UpstreamSettings):
     """What the operator decides; docs/service-settings.md is made from this.
 
-    A field's name is the setting's name in the configuration file. To add a setting, add an entry;
-    then `PYTHONPATH=images/service python -m tests.unit.service.settings_page`.
+    A field's name is the setting's name in the configuration file. To add a setting, add an entry
+    here or in one of the parts that this is made of; then
+    `PYTHONPATH=images/service python -m tests.unit.service.settings_page`.
     """
 
-    host: Annotated[
-        str,
-        Setting(
-            "EMBEDDING_SERVER_HOST",
-            words("a name or an address"),
-            "the address to listen on; the images set 0.0.0.0",
-        ),
-    ] = "127.0.0.1"
-    port: Annotated[
-        int, Setting("EMBEDDING_SERVER_PORT", number(most=65535), "the port to listen on")
-    ] = 8080
     config_file: Annotated[
         Path | None,
         Setting(
@@ -87,7 +79,8 @@ class Settings(UpstreamSettings, SupplySettings):
         Setting(
             "EMBEDDING_ALLOW_SPACE_CHANGE",
             switch(),
-            "whether a reload may change the vector space; a request says it for itself",
+            "whether a start without the first upstreams, or a reload, may change the vector space;"
+            " a request says it for itself",
             changed_by="file",
         ),
     ] = False
@@ -169,86 +162,6 @@ class Settings(UpstreamSettings, SupplySettings):
             "how long the file of an image may be",
         ),
     ] = 10**7
-    pending_bytes: Annotated[
-        int,
-        Setting(
-            "EMBEDDING_PENDING_BYTES",
-            number(most=10**12),
-            "how many bytes the bodies of all requests that are not answered yet may have; a "
-            "request beside which there is no other is always taken",
-        ),
-    ] = 2**28
-    receive_seconds: Annotated[
-        int,
-        Setting(
-            "EMBEDDING_RECEIVE_SECONDS",
-            number(most=3600),
-            "how long a request may take to come in, and an answer to be taken",
-        ),
-    ] = 30
-    grace_seconds: Annotated[
-        int,
-        Setting(
-            "EMBEDDING_GRACE_SECONDS",
-            number(most=3600),
-            "how long requests in flight may take after SIGTERM (`docker stop` kills after 10)",
-        ),
-    ] = 7
-    api_keys: Annotated[
-        str | None,
-        Setting(
-            "EMBEDDING_API_KEYS",
-            words("keys, with commas between them"),
-            "bearer keys, one of which every request but those of health needs",
-            default="none: everybody may ask",
-            is_secret=True,
-        ),
-    ] = field(default=None, repr=False)
-    api_keys_file: Annotated[
-        Path | None,
-        Setting(
-            "EMBEDDING_API_KEYS_FILE", place("a file"), "a file of such keys, one on each line"
-        ),
-    ] = None
-    admin_token: Annotated[
-        str | None,
-        Setting(
-            "EMBEDDING_ADMIN_TOKEN",
-            words("a key"),
-            "the bearer key of /admin/, which no other key opens",
-            default="none: there is no /admin/",
-            is_secret=True,
-        ),
-    ] = field(default=None, repr=False)
-    admin_token_file: Annotated[
-        Path | None,
-        Setting("EMBEDDING_ADMIN_TOKEN_FILE", place("a file"), "a file of such keys"),
-    ] = None
-    log_format: Annotated[
-        Literal["json", "text"],
-        Setting(
-            "EMBEDDING_LOG_FORMAT",
-            choice("json", "text"),
-            "of the log on standard error: an object for each line, or a sentence",
-        ),
-    ] = "json"
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"],
-        Setting(
-            "EMBEDDING_LOG_LEVEL",
-            choice("debug", "info", "warning", "error"),
-            "what is logged: from this level on",
-        ),
-    ] = "info"
-    log_requests: Annotated[
-        bool,
-        Setting(
-            "EMBEDDING_LOG_REQUESTS",
-            switch(),
-            "whether each request is logged, of the level info; those of health and metrics are "
-            "of the level debug",
-        ),
-    ] = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -303,4 +216,6 @@ class Settings(UpstreamSettings, SupplySettings):
 def entries() -> Mapping[str, Setting]:
     """Return what is to be known of each setting, by its name, in their order."""
     hints = get_type_hints(Settings, include_extras=True)
-    return {each.name: hints[each.name].__metadata__[0] for each in dataclasses.fields(Settings)}
+    parts = Settings.__mro__[:-1]
+    names = [name for part in parts for name in inspect.get_annotations(part)]
+    return {name: hints[name].__metadata__[0] for name in names}

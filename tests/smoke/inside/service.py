@@ -1,4 +1,4 @@
-"""Runs inside the container: ask the service on loopback for its health and for embeddings.
+"""Runs inside the container: ask the service on loopback how it is, and for embeddings.
 
 Its arguments: a text, texts that are refused (JSON, by id), and an image's file in base64.
 """
@@ -19,6 +19,7 @@ def main() -> None:
     broken = base64.b64encode(b"no image").decode()
     health = answer("/health")
     tell("health", health)
+    tell("credits", answer("/credits"))
     tell("embed", answer("/embed", json.dumps({"text": text}).encode()))
     model = health["body"]["model"] if health["status"] == 200 else None
     asked = {"model": model, "input": [text]}

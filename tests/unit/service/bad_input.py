@@ -10,6 +10,8 @@ from tests.unit.service.tiny_model import VOCABULARY
 
 EMBED = "/embed"
 OPENAI = "/v1/embeddings"
+GENERATE = "/embedding/generate"
+ROUTES = (EMBED, OPENAI, GENERATE)
 
 MB = 10**6
 
@@ -48,7 +50,7 @@ class Bad:
     name: str
     refusal: Refusal
     said: str
-    routes: Sequence[str] = (EMBED, OPENAI)
+    routes: Sequence[str] = ROUTES
     text: object = field(default=SECRET, repr=False)
     fields: Mapping[str, object] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
@@ -58,7 +60,7 @@ class Bad:
         """Return the body of the request to one of the routes."""
         if self.body is not None:
             return self.body
-        own = {"text": self.text} if route == EMBED else {"input": self.text, "model": "tiny"}
+        own = {"input": self.text, "model": "tiny"} if route == OPENAI else {"text": self.text}
         return json.dumps({**own, **self.fields}).encode()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.service.bad_input import EMBED, OPENAI, SECRET, Bad, requests
+from tests.unit.service.bad_input import EMBED, OPENAI, ROUTES, SECRET, Bad, requests
 from tests.unit.service.service_process import Service, started
 from tests.unit.service.tiny_model import write_model
 
@@ -37,7 +37,7 @@ def test_bad_input_is_told_what_is_wrong(service: Service, bad: Bad, route: str)
 
 
 def test_the_same_requests_are_answered_where_nothing_is_bad(service: Service) -> None:
-    for route in (EMBED, OPENAI):
+    for route in ROUTES:
         good = Bad(name="nothing", refusal=(0, ""), said="", text="alpha")
         assert service.ask("POST", route, good.sent_to(route)).status == 200
 

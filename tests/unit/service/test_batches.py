@@ -165,3 +165,18 @@ def test_when_its_time_has_come_shorter_ones_fill_its_batch_up() -> None:
 def test_a_limit_of_one_computes_one_after_another() -> None:
     batches = taken([[3, 1, 2]], Limits(inputs=1, tokens=100))
     assert [lengths_of(batch) for batch in batches] == [[1], [2], [3]]
+
+
+@properties
+@given(arrived=st.lists(lengths, min_size=1, max_size=60), gone=st.sets(st.integers(0, 59)))
+def test_what_is_dropped_is_in_no_batch_and_everything_else_is(
+    arrived: Sequence[int], gone: set[int]
+) -> None:
+    queue = Queue(Limits(inputs=4, tokens=1000))
+    queue.add(*arrived)
+    dropped = [item for item in queue.there if item[0] in gone]
+    assert queue.waiting.drop(lambda item: item[0] in gone) == len(dropped)
+    queue.there = [item for item in queue.there if item not in dropped]
+    while queue.there:
+        queue.take()
+    assert queue.take() == []

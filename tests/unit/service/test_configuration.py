@@ -138,3 +138,22 @@ def test_a_request_changes_only_what_it_may(changes: dict[str, object], reason: 
     with pytest.raises(SettingsError, match=reason) as refused:
         Configuration({}).proposed(changes)
     assert "mine" not in str(refused.value)
+
+
+@pytest.mark.parametrize("changes", [{"model": "b"}, {"dimensions": 3}])
+def test_a_request_does_not_put_another_model_into_a_declared_space(
+    changes: dict[str, object],
+) -> None:
+    declared = {
+        "EMBEDDING_PROVIDER": "openai",
+        "EMBEDDING_OPENAI_VECTOR_SPACE": "declared:a",
+        "EMBEDDING_OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+        "EMBEDDING_MODEL": "a",
+        "EMBEDDING_DIMENSIONS": "6",
+    }
+    configuration = Configuration(declared)
+    with pytest.raises(SettingsError, match="EMBEDDING_OPENAI_VECTOR_SPACE is declared"):
+        configuration.proposed(changes)
+    assert configuration.proposed({"queue": 9}).settings.queue == 9
+    # Of what the image holds, the recipe says which space it is.
+    Configuration({"EMBEDDING_PROVIDER": "local"}).proposed(changes)

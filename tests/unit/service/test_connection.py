@@ -140,15 +140,6 @@ def test_a_connection_stays_open_for_the_next_request(service: Service) -> None:
             time.sleep(1.6)  # longer than a request may take to come in
 
 
-def test_endless_headers_are_refused(service: Service) -> None:
-    with connected(service) as connection:
-        with contextlib.suppress(OSError):  # it may be closed while this is sent
-            connection.sendall(b"GET / HTTP/1.1\r\nX-Y: ")
-            for _ in range(99):
-                connection.sendall(b"z" * 1000)
-        assert connection.recv(12) == b"HTTP/1.1 431"
-
-
 def test_what_is_no_http_is_answered_400_in_json(service: Service) -> None:
     with connected(service) as connection:
         connection.sendall(b"EHLO here\r\n\r\n")
@@ -212,6 +203,18 @@ def model(tmp_path: Path) -> Path:
     return write_model(tmp_path / "model")
 
 
+def test_endless_headers_are_refused(model: Path, tmp_path: Path) -> None:
+    with started(tmp_path, model) as service:
+        service.wait_for_health("healthy")
+        connection = socket.create_connection(("127.0.0.1", service.port), timeout=TIME_LIMIT)
+        with contextlib.suppress(OSError):  # it may be closed while this is sent
+            connection.sendall(b"GET / HTTP/1.1\r\nX-Y: ")
+            for _ in range(99):
+                connection.sendall(b"z" * 1000)
+        assert connection.recv(12) == b"HTTP/1.1 431"
+        connection.close()
+
+
 def asked(service: Service, text: str) -> socket.socket:
     """Ask for a vector, and do not wait for it."""
     connection = socket.create_connection(("127.0.0.1", service.port), timeout=TIME_LIMIT)
@@ -271,6 +274,25 @@ def test_a_full_queue_says_when_to_ask_again(model: Path, tmp_path: Path) -> Non
         assert service.embed("gamma").status == 200
         for connection in connections:
             connection.close()
+
+
+def test_clients_that_are_gone_fill_no_queue(model: Path, tmp_path: Path) -> None:
+    slow = write_backend(tmp_path / "slow", embed=WAIT_IF_SLOW)
+    with started(tmp_path, model, slow, EMBEDDING_QUEUE="2") as service:
+        service.wait_for_health("healthy")
+        first = asked(service, "slow")
+        wait_for(slow / "begun")
+        gone = [asked(service, "alpha"), asked(service, "beta")]
+        wait_for_metric(service, "equivec_queue_inputs", 2)
+        for connection in gone:
+            connection.close()
+        wait_for_metric(service, 'equivec_requests_total{route="/embed",status="gone"}', 2)
+        stays = asked(service, "gamma")
+        wait_for_metric(service, "equivec_inputs_dropped_total", 2)
+        (slow / "gate").touch()
+        assert received(first)[0] == received(stays)[0] == 200
+        first.close()
+        stays.close()
 
 
 def test_bodies_that_are_too_many_bytes_together_are_to_come_later(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from embedding_service import contract, recipe
+from embedding_service import contract, recipe, tokens
 from embedding_service.contract import Capabilities, Vectors
 from embedding_service.errors import (
     EmbeddingError,
@@ -17,7 +17,7 @@ from embedding_service.errors import (
     TooLongError,
     UnsupportedInputError,
 )
-from embedding_service.inputs import Given, Image, Input
+from embedding_service.inputs import Given, Image, Input, Text
 from embedding_service.recipe import Recipe
 from embedding_service.settings import Settings
 from tests.unit.service.tiny_model import write_model, write_recipe
@@ -84,6 +84,20 @@ def test_without_normalisation_any_length_is_right(raw: Recipe) -> None:
 def test_each_text_stands_behind_the_default_prompt(raw: Recipe) -> None:
     prompted = raw.model_copy(update={"default_prompt": "query"})
     assert contract.embed(Lengths(), prompted, ["abc", ""])[:, 0].tolist() == [10, 7]
+
+
+def test_a_backend_that_takes_tokens_is_given_them(model: Path, raw: Recipe) -> None:
+    class Counts(Lengths):
+        tokenizer: Tokenizer | None = tokens.tokenizer(model)
+
+        def embed(self, inputs: Sequence[Given]) -> Vectors:
+            given = [each.ids for each in inputs if isinstance(each, Text)]
+            return np.array([[len(ids)] * 6 for ids in given], dtype=np.float32)
+
+    assert contract.embed(Counts(), raw, ["alpha beta", ""])[:, 0].tolist() == [4, 2]
+    with pytest.raises(TooLongError) as refusal:
+        contract.embed(Counts(), raw, ["alpha", "alpha " * 7])
+    assert refusal.value.index == 1
 
 
 def test_an_image_stands_behind_no_prompt(raw: Recipe) -> None:

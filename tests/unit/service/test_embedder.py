@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedding_service.embedder import IMAGE_LENGTH, Embedder, Vector
+from embedding_service.embedder import Embedder, Vector
 from embedding_service.errors import (
     EmbeddingError,
     InputError,
@@ -17,6 +17,7 @@ from embedding_service.errors import (
     UpstreamError,
 )
 from embedding_service.inputs import Given, Image
+from embedding_service.lengths import IMAGE_LENGTH
 from embedding_service.observer import Unobserved
 from embedding_service.reading import Read
 from tests.unit.service.scripted_backend import (

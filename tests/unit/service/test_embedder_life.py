@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import random
 import threading
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,13 @@ import pytest
 
 from embedding_service import recipe as recipes
 from embedding_service.embedder import Embedder
-from embedding_service.errors import ModelError, NotReadyError, StartError
+from embedding_service.errors import InputError, ModelError, NotReadyError, StartError
 from embedding_service.settings import Settings
 from tests.unit.service.scripted_backend import (
     SECONDS,
     Scripted,
     embedding,
+    read,
     reads,
     scripted,
     vector_of,
@@ -182,3 +185,33 @@ def test_it_is_freed_with_its_model(model: Path) -> None:
     del embedder
     gc.collect()
     assert kept() is None
+
+
+def test_with_many_clients_nothing_is_lost_or_mixed_up(model: Path) -> None:
+    """Some refused, some given up; with two threads, in batches of all sizes."""
+    backend = scripted(concurrent=2)
+
+    def client(embedder: Embedder, number: int) -> int:
+        chance = random.Random(number)  # noqa: S311 -- no secret
+        answered = 0
+        for turn in range(40):
+            contents = [f"{number}-{turn}-{each}" for each in range(chance.randint(1, 5))]
+            contents += ["refuse"] * (chance.random() < 0.1)
+            futures = embedder.submit([read(each, count=chance.randint(3, 8)) for each in contents])
+            if chance.random() < 0.2:
+                for future in futures:
+                    future.cancel()
+                continue
+            for content, future in zip(contents, futures, strict=True):
+                if content == "refuse":
+                    assert isinstance(future.exception(SECONDS), InputError)
+                else:
+                    np.testing.assert_array_equal(future.result(SECONDS), vector_of(content))
+                    answered += 1
+        return answered
+
+    with embedding(backend, model, batch_tokens=40) as embedder, ThreadPoolExecutor(8) as clients:
+        answered = sum(clients.map(lambda number: client(embedder, number), range(8)))
+        assert embedder.waiting == 0
+    assert answered > 500
+    assert max(map(len, backend.given)) > 2

@@ -143,3 +143,17 @@ def test_the_client_comes_again_until_the_model_is_loaded(tmp_path: Path) -> Non
         (tmp_path / "backend" / "go").touch()
         with openai.OpenAI(**settings(service) | {"max_retries": 9}) as patient:
             check(patient.embeddings.create(model="tiny", input="alpha"), np.eye(1, 6)[0])
+
+
+def test_the_clients_key_is_the_services(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    with started(tmp_path, model, EMBEDDING_API_KEYS="one,two") as service:
+        service.wait_for_health("healthy")
+        with openai.OpenAI(**settings(service) | {"api_key": "two"}) as known:
+            check(known.embeddings.create(model="tiny", input="alpha"), ALPHA)
+        with (
+            openai.OpenAI(**settings(service) | {"api_key": "three"}) as unknown,
+            pytest.raises(openai.AuthenticationError) as caught,
+        ):
+            unknown.embeddings.create(model="tiny", input="alpha")
+    assert (caught.value.code, caught.value.type) == ("unauthorized", "invalid_request_error")

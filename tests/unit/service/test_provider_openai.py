@@ -73,7 +73,7 @@ def test_the_upstream_answers_in_the_place_of_the_images_own_model(
         assert [each["embedding"] for each in listed.content["data"]] == [UNIT, UNIT]
         siglip.asked.clear()
         siglip.answer = lambda _: problem(401)
-        failed = service.ask("POST", "/v1/embeddings", {"model": "siglip", "input": ["alpha"] * 20})
+        failed = service.ask("POST", "/v1/embeddings", {"model": "siglip", "input": ["alpha"] * 4})
         assert failed.status == 503
         assert len(siglip.asked) == 1  # and not one text after the other
 
@@ -112,6 +112,7 @@ def test_where_the_first_is_absent_at_the_start_the_next_stands_in(
         space(SIGLIP, "siglip", absent),
         space(NOMIC, "nomic", nomic.url),
         EMBEDDING_LOG_FORMAT="text",
+        EMBEDDING_ALLOW_SPACE_CHANGE="true",
     )
     with started(tmp_path, model, ONNXRUNTIME, **chosen) as service:
         service.wait_for_health("degraded")
@@ -130,12 +131,26 @@ def test_where_the_first_is_absent_at_the_start_the_next_stands_in(
     assert "nomic is served in the place of siglip: another vector space" in service.log.read_text()
 
 
+def test_no_other_space_stands_in_unless_that_is_allowed(tmp_path: Path, nomic: Api) -> None:
+    model = write_model(tmp_path / "model")
+    absent = f"http://127.0.0.1:{free_port()}/v1"
+    chosen = variables(space(SIGLIP, "siglip", absent), space(NOMIC, "nomic", nomic.url))
+    with started(tmp_path, model, ONNXRUNTIME, **chosen) as service:
+        assert service.process.wait(WAIT) == ModelError.exit_code
+    assert "siglip failed its self-check" in service.log.read_text()
+    assert not nomic.asked
+
+
 def test_one_that_is_there_but_wrong_is_not_replaced(
     tmp_path: Path, siglip: Api, nomic: Api
 ) -> None:
     model = write_model(tmp_path / "model")
     siglip.headers = {"Equivec-Vector-Space": SPACE}
-    chosen = variables(space(SIGLIP, "siglip", siglip.url), space(NOMIC, "nomic", nomic.url))
+    chosen = variables(
+        space(SIGLIP, "siglip", siglip.url),
+        space(NOMIC, "nomic", nomic.url),
+        EMBEDDING_ALLOW_SPACE_CHANGE="true",
+    )
     with started(tmp_path, model, ONNXRUNTIME, **chosen) as service:
         assert service.process.wait(WAIT) == ModelError.exit_code
     log = service.log.read_text()
@@ -147,7 +162,11 @@ def test_one_that_is_there_but_wrong_is_not_replaced(
 def test_where_all_are_absent_it_ends(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model")
     absent = [f"http://127.0.0.1:{free_port()}/v1" for _ in range(2)]
-    chosen = variables(space(SIGLIP, "siglip", absent[0]), space(NOMIC, "nomic", absent[1]))
+    chosen = variables(
+        space(SIGLIP, "siglip", absent[0]),
+        space(NOMIC, "nomic", absent[1]),
+        EMBEDDING_ALLOW_SPACE_CHANGE="true",
+    )
     with started(tmp_path, model, ONNXRUNTIME, **chosen) as service:
         assert service.process.wait(WAIT) == ModelError.exit_code
     assert "nomic failed its self-check" in service.log.read_text()

@@ -46,7 +46,8 @@ class Client(threading.Thread):
             except ConnectionRefusedError:
                 return
             except (OSError, http.client.HTTPException) as error:
-                self.outcomes[type(error).__name__] += 1
+                kind = "new" if self._is_new else "kept"
+                self.outcomes[f"{type(error).__name__} on a {kind} connection"] += 1
                 return
             self.outcomes[str(response.status)] += 1
             if self._is_new or response.will_close:

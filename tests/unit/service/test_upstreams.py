@@ -115,13 +115,16 @@ def test_the_witness_is_heard_once_and_the_connection_kept(asking: Ask, api: Api
     assert len({asked.connection for asked in api.asked}) == 1
 
 
-def test_a_kept_connection_that_was_closed_is_made_anew(asking: Ask, api: Api) -> None:
+def test_a_kept_connection_that_was_closed_is_made_anew(
+    asking: Ask, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
     api.hangs_up = True
     backend = asking(api)
     for _ in range(3):
         assert embed(backend, "a") == [unit32()]
         time.sleep(0.1)
     assert len(api.asked) == len({asked.connection for asked in api.asked}) == 3
+    assert not caplog.messages  # it was no failure
 
 
 def test_a_model_and_dimensions_are_asked_for_as_declared(asking: Ask, api: Api) -> None:

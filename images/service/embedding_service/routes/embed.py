@@ -65,6 +65,18 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         }
     },
     **{status: {"model": ErrorAnswer} for status in REFUSALS},
+    **{
+        status: {
+            "model": ErrorAnswer,
+            "headers": {
+                "Retry-After": {
+                    "description": "in how many seconds to ask again",
+                    "schema": {"type": "integer"},
+                }
+            },
+        }
+        for status in (429, 503)
+    },
 }
 """What the OpenAPI document says of the answers of every route that embeds."""
 
