@@ -105,6 +105,12 @@ def test_a_sound_wheel_passes_every_check(platform: str, tmp_path: Path) -> None
     refuse_unfit(wheel, PROMISED, platform=platform, builder_paths=BUILDERS)
 
 
+def test_libraries_that_ask_for_no_version_may_have_any_tag(tmp_path: Path) -> None:
+    content = library(needed=["libc.so.6"], asks_for=[])
+    members = sound() | {CORE: content, ENGINE: content, VARIANT: content}
+    assert failures(tmp_path, members, tag="manylinux_2_5_x86_64") == {}
+
+
 def test_an_unfit_wheel_is_refused_with_all_that_is_wrong(tmp_path: Path) -> None:
     members = sound() | {CORE: library(NATIVE, needed=["libgomp.so.1"])}
     del members[ENGINE]

@@ -75,11 +75,11 @@ SERVE = (
             " 768 answers after one that does not count; the figures are medians, the quotient"
             " that of each round's.\n\n"
             "Of infinity-emb's settings, its cache of answers is off, since texts come again; its"
-            " batch size is its default, 32; BetterTransformer is off, which torch's present"
-            " version no longer has; torch.compile is off. Fusing attention for a processor is"
-            " neither's advantage: both compute in float32. A small model shows the servers more"
-            " than the libraries: with a large one, both come closer to what torch and onnxruntime"
-            " take."
+            " batch size is its default, 32; BetterTransformer is off: its extras `server` and"
+            " `torch` do not install what that needs; torch.compile is off: in a trial with it,"
+            " infinity-emb took 50 s to start, and the quotient was the same within the noise. The"
+            " model is small: with a large one, both servers come closer to what their libraries"
+            " take, and so to each other as far as torch and onnxruntime are equally fast."
         ),
         claims=(
             Claim(name="ours", text="the service, texts a second", unit=""),

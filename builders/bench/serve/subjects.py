@@ -104,8 +104,8 @@ def infinity(bench: Bench, model: Path) -> Server:
 def infinity_argv(python: Path, model: Path, port: int) -> tuple[str, ...]:
     """Return the argument list that starts infinity-emb.
 
-    The cache of answers is off, and the model is not compiled: compiled for a changing length, it
-    is no faster on a processor. BetterTransformer is no longer there in torch's present versions.
+    The cache of answers is off: texts come again. BetterTransformer needs what is not installed,
+    and compiling the model takes a minute of each start (docs/benchmarks.md).
     """
     return (
         *(str(python), "-c", "from infinity_emb.cli import cli; cli()", "v2"),

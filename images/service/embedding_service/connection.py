@@ -15,7 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from embedding_service.journal import GONE, TASK
 
 MOST_HEAD_BYTES = 2**16
-"""How long a request's line and headers may be: llhttp itself has no limit."""
+"""How long a request's line and headers may be, beyond what is read at once with their beginning:
+llhttp itself has no limit."""
 
 MOST_AHEAD = 16
 """How many requests may be sent before the answer to the first of them (pipelining); uvicorn itself

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 import uvicorn
@@ -19,10 +19,11 @@ KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle. Longer than what proxies and clients keep one for (60 s, 5 s),
 so that it is the other side that closes, and no request meets a closed connection."""
 
-LAST_REQUESTS_SECONDS = 0.5
+LAST_REQUESTS_SECONDS = 1
 """How long idle connections stay after SIGTERM: what a client sent before it knew is answered."""
 
 _TICKS_BETWEEN = 5  # half a second
+_STEP = 0.02
 
 
 class HttpServer(uvicorn.Server):
@@ -83,17 +84,35 @@ class HttpServer(uvicorn.Server):
         it reset (https://github.com/Kludex/uvicorn/pull/3124). Here such requests are still
         answered, and told that the connection ends.
         """
-        await asyncio.sleep(0)  # what waits to be accepted is
-        await asyncio.sleep(0)
-        for server in self.servers:
+        loop = asyncio.get_running_loop()
+        last = list(_accepted(sockets or []))
+        for server in self.servers:  # at once: who connects between the two is reset
             server.close()
-        clock = asyncio.get_running_loop().time
-        until = clock() + LAST_REQUESTS_SECONDS
-        while self.server_state.connections and clock() < until:
+        for accepted in last:
+            await loop.connect_accepted_socket(self._protocol, accepted)
+        until = loop.time() + LAST_REQUESTS_SECONDS
+        await asyncio.sleep(_STEP)  # asyncio itself has accepted some, of which it is to tell
+        while self.server_state.connections and loop.time() < until:
             for connection in self._connections():
                 connection.leave()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_STEP)
         await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Return what uvicorn makes of a connection that it accepts."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def _connections(self) -> list[Connection]:
         return cast("list[Connection]", list(self.server_state.connections))
+
+
+def _accepted(listeners: Iterable[socket.socket]) -> Iterator[socket.socket]:
+    """Yield the connections that wait to be accepted."""
+    for listener in listeners:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                connection.settimeout(0)
+                yield connection

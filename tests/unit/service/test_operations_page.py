@@ -45,6 +45,6 @@ def test_the_page_has_the_figures_of_the_code() -> None:
     assert f"more than {MOST_AHEAD} requests ahead" in page
     assert f"headers of more than {MOST_HEAD_BYTES // 1024} KiB" in page
     assert f"stays open for {KEEP_ALIVE_SECONDS} s" in page
-    assert LAST_REQUESTS_SECONDS == 0.5
-    assert "for half a second also" in page
+    assert LAST_REQUESTS_SECONDS == 1
+    assert "for a second also" in page
     assert f"default of {Settings().grace_seconds} s" in page
