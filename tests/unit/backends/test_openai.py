@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -230,4 +231,15 @@ def test_without_an_address_the_service_says_so(model: Path) -> None:
 def test_the_backend_needs_no_library_but_numpy(backend: ModuleType) -> None:
     assert backend.Backend.name == "openai"
     assert backend.Backend.libraries == ("numpy",)
-    assert "openai" not in sys.modules
+    script = (
+        "import backend, sys; print(*sorted({'openai', 'httpx', 'requests'} & set(sys.modules)))"
+    )
+    path = os.pathsep.join(str(ROOT / "images" / part) for part in ("service", "openai"))
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.split() == []
