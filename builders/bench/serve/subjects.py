@@ -93,7 +93,13 @@ def infinity(bench: Bench, model: Path) -> Server:
     return Server(
         name="infinity-emb",
         argv=infinity_argv(environment(bench, PEERS / INFINITY), model, port),
-        environment={**_environment(bench), **ONE_THREAD, **OFFLINE},
+        # Without a home of its own, it makes a directory in the present one.
+        environment={
+            **_environment(bench),
+            **ONE_THREAD,
+            **OFFLINE,
+            "INFINITY_HOME": str(bench.scratch),
+        },
         port=port,
         path="/embeddings",
         model="model",
