@@ -317,3 +317,17 @@ class TestPeers:
         for peer in (subjects.INFINITY, subjects.LLAMA_CPP_SERVER):
             text = (subjects.PEERS / peer / "locks" / "linux-amd64.txt").read_text()
             assert text.count("==") == text.count("--hash=sha256:") > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "is_server"),
+    [
+        ("llama_cpp/server/app.py", True),
+        ("llama_cpp/server/__main__.py", True),
+        ("llama_cpp/llama.py", False),
+        ("llama_cpp/server/../../escape.py", False),
+        ("/llama_cpp/server/app.py", False),
+    ],
+)
+def test_of_the_source_archive_the_server_alone_is_taken(path: str, is_server: bool) -> None:  # noqa: FBT001 -- a case
+    assert bool(subjects.SERVER_CODE.fullmatch(path)) == is_server

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,6 +34,9 @@ OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "INFINITY_ANONYMOUS_USAGE_STATS": "0",
 }
+
+SERVER_CODE = re.compile(r"llama_cpp/server/[\w/]+\.py")
+"""In the source archive, below its one directory."""
 
 _KEPT_VARIABLES = ("HOME", "PATH")
 
@@ -134,6 +139,7 @@ def llama_cpp_server(bench: Bench, library: Path, model: Path) -> Server:
     port = running.free_port()
     packages = bench.scratch / "llama-cpp-packages"
     _link(library, "llama_cpp", packages)
+    _unpack_server(bench, packages)
     python = environment(bench, PEERS / LLAMA_CPP_SERVER)
     return Server(
         name="llama-cpp-python's server",
@@ -158,6 +164,20 @@ def llama_cpp_server_argv(python: Path, model: Path, port: int) -> tuple[str, ..
         *("--n_threads", "1", "--n_threads_batch", "1", "--verbose", "false"),
         *("--n_ctx", "2048", "--n_batch", "2048", "--n_ubatch", "2048"),
     )
+
+
+def _unpack_server(bench: Bench, packages: Path) -> None:
+    """Put the server, which our wheel leaves out, beside the library, from its source archive."""
+    lock = wheel_lock.read(bench.project.images / "llama-cpp", host.current())
+    (source,) = (each for each in lock.sources if each.name == "llama-cpp-python")
+    with tarfile.open(bench.project.store.path(source.sha256)) as archive:
+        for member in archive:
+            _, _, path = member.name.partition("/")
+            content = archive.extractfile(member) if SERVER_CODE.fullmatch(path) else None
+            if content is not None:
+                place = packages / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content.read())
 
 
 def _link(python: Path, package: str, target: Path) -> None:
