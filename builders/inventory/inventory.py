@@ -37,7 +37,8 @@ class Declared:
         debian: The packages of the root file system, by name.
         root: The diffIDs of the layers that they were unpacked to, which are the image's first.
         wheels: The wheels, by name.
-        model: The model's name, its revision or "" for what is made here, and its licences.
+        model: The model, with where it comes from and its licences.
+        service: The service, with the backend's code; the check `inputs` holds its files.
         files: The sha256 of each of the model's files, by its path in the model's directory.
     """
 
@@ -45,6 +46,7 @@ class Declared:
     root: tuple[str, ...]
     wheels: Mapping[str, Locked]
     model: Component
+    service: Component
     files: Mapping[str, str]
 
 
@@ -73,6 +75,7 @@ def take(tree: FileTree, diff_ids: Sequence[str], declared: Declared) -> Invento
         *_locked(found.debian_packages(tree), declared.debian),
         *_locked(found.wheels(tree), declared.wheels),
         declared.model,
+        declared.service,
     ]
     findings = (
         *_differences(Kind.DEBIAN, packages, declared.debian),

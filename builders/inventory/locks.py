@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from builders.files import digest_of, sha256_of, tree_digests
 from builders.inventory.component import Component, Kind
 from builders.inventory.inventory import Declared, Locked, by_name
 from builders.lock import wheels as wheel_lock
@@ -59,6 +60,19 @@ def declared(
             purl="",
             sha256=directory.digest.removeprefix("sha256:"),
             licences=(model.licence,),
+        ),
+        service=Component(
+            kind=Kind.SERVICE,
+            name="equivec-embedding-service",
+            version="",
+            purl="",
+            sha256=digest_of(
+                {
+                    "backend": sha256_of(project.images / cell.backend / "backend.py"),
+                    "service": dict(tree_digests(project.images / "service")),
+                }
+            ).removeprefix("sha256:"),
+            licences=("Apache-2.0",),
         ),
         files=directory.files,
     )

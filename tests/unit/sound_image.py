@@ -27,6 +27,7 @@ DECLARED = Declared(
     root=(),
     wheels={"demo": Locked(version="1.0", sha256=DEMO_SHA256)},
     model=Component(kind=Kind.MODEL, name="tiny", version="1", purl="", sha256="e" * 64),
+    service=Component(kind=Kind.SERVICE, name="service", version="", purl="", sha256="5" * 64),
     files={"model.json": hashlib.sha256(b"{}").hexdigest()}
     | {"model.onnx": hashlib.sha256(b"weights").hexdigest()},
 )

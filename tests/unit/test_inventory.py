@@ -31,7 +31,7 @@ def components(image: SoundImage, where: Path) -> tuple[Component, ...]:
 
 def test_a_sound_image_is_what_its_locks_say(tmp_path: Path) -> None:
     check = SoundImage().audit(tmp_path)["inventory"]
-    assert (check.passed, check.details, check.figure) == (True, (), 3)
+    assert (check.passed, check.details, check.figure) == (True, (), 4)
 
 
 def test_components_say_what_the_locks_and_the_image_know_of_them(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_components_say_what_the_locks_and_the_image_know_of_them(tmp_path: Path
         ),
     )
     found = {component.name: component for component in components(image, tmp_path)}
-    assert set(found) == {*("libc6", "demo", "other-one", "tiny")}
+    assert set(found) == {*("libc6", "demo", "other-one", "service", "tiny")}
     assert found["libc6"] == Component(
         kind=Kind.DEBIAN,
         name="libc6",
@@ -156,6 +156,7 @@ def test_the_sbom_is_valid_and_always_the_same(tmp_path: Path) -> None:
     listed = {each["name"]: each for each in document["components"]}
     assert set(listed) == {component.name for component in found}
     assert listed["tiny"]["type"] == "machine-learning-model"
+    assert listed["service"]["type"] == "application"
     assert listed["demo"]["hashes"] == [{"alg": "SHA-256", "content": DEMO_SHA256}]
 
 
