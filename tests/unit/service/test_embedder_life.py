@@ -52,8 +52,8 @@ def failed(backend: type[Scripted], model: Path) -> tuple[Embedder, StartError]:
     return embedder, embedder.failure
 
 
-def test_while_it_loads_it_takes_nothing(model: Path) -> None:
-    loading, gate = threading.Event(), threading.Event()
+def slow(loading: threading.Event, gate: threading.Event) -> type[Scripted]:
+    """Return a backend that says when it begins to load, and waits at the gate."""
 
     class Slow(Scripted):
         @classmethod
@@ -62,7 +62,12 @@ def test_while_it_loads_it_takes_nothing(model: Path) -> None:
             assert gate.wait(SECONDS)
             return super().load(model_dir, settings)
 
-    embedder = new(Slow, model)
+    return Slow
+
+
+def test_while_it_loads_it_takes_nothing(model: Path) -> None:
+    loading, gate = threading.Event(), threading.Event()
+    embedder = new(slow(loading, gate), model)
     embedder.start(on_failure=lambda: None)
     assert loading.wait(SECONDS)
     assert not embedder.settled(0)
@@ -80,15 +85,8 @@ def test_while_it_loads_it_takes_nothing(model: Path) -> None:
 
 def test_it_is_stopped_while_it_loads_and_does_not_wait(model: Path) -> None:
     loading, gate = threading.Event(), threading.Event()
-
-    class Slow(Scripted):
-        @classmethod
-        def load(cls, model_dir: Path, settings: Settings) -> Slow:
-            loading.set()
-            assert gate.wait(SECONDS)
-            return super().load(model_dir, settings)
-
-    embedder = new(Slow, model)
+    backend = slow(loading, gate)
+    embedder = new(backend, model)
     embedder.start(on_failure=lambda: None)
     assert loading.wait(SECONDS)
     embedder.stop(timeout=SECONDS)
@@ -96,7 +94,7 @@ def test_it_is_stopped_while_it_loads_and_does_not_wait(model: Path) -> None:
     gate.set()
     assert embedder.settled(SECONDS)
     embedder.stop(timeout=SECONDS)
-    assert Slow.closed.is_set()
+    assert backend.closed.is_set()
 
 
 def test_what_waits_is_computed_before_it_stops(model: Path) -> None:
