@@ -68,6 +68,18 @@ def build_matrix(session: nox.Session) -> None:
     orchestrate(session, "build-matrix")
 
 
+@session(name="build")
+def build(session: nox.Session) -> None:
+    """Build the images of the selected cells for other machines to prove."""
+    orchestrate(session, "build")
+
+
+@session(name="merge")
+def merge(session: nox.Session) -> None:
+    """Put together and publish what several machines have proved."""
+    orchestrate(session, "merge")
+
+
 @session(name="plan")
 def plan(session: nox.Session) -> None:
     """Print every cell of the matrix, the left-out ones with the reason."""
@@ -106,14 +118,38 @@ def smoke(session: nox.Session) -> None:
 
 @session(name="rebuild")
 def rebuild(session: nox.Session) -> None:
-    """Build the selected cells from nothing, elsewhere, and compare bit for bit."""
+    """Build selected cells, or a published image, from nothing, and compare bit for bit."""
     orchestrate(session, "rebuild")
+
+
+@session(name="verify")
+def verify(session: nox.Session) -> None:
+    """Tell whether a published image is what is said of it, and who says so."""
+    orchestrate(session, "verify")
+
+
+@session(name="release")
+def release(session: nox.Session) -> None:
+    """Put a version's tags on published images that have passed: nothing is rebuilt."""
+    orchestrate(session, "release")
+
+
+@session(name="reference")
+def reference(session: nox.Session) -> None:
+    """Write this host's reference vectors to a file, or compare another host's with them."""
+    orchestrate(session, "reference")
 
 
 @session(name="serve")
 def serve(session: nox.Session) -> None:
     """Run the embedding service on this host, as the images run it."""
     orchestrate(session, "serve")
+
+
+@session(name="keys")
+def keys(session: nox.Session) -> None:
+    """Make a key pair that signs what is found out about images."""
+    orchestrate(session, "keys")
 
 
 @session(name="engine")
@@ -136,12 +172,13 @@ def bench(session: nox.Session) -> None:
 
 @session(name="lint")
 def lint(session: nox.Session) -> None:
-    """Check format, style and types."""
+    """Check format, style and types, and the workflows."""
     run(session, "ruff", "format", "--check", *CODE)
     run(session, "ruff", "check", *CODE)
     run(session, "mypy", "builders", "images/service/embedding_service", "tests", "noxfile.py")
     for backend in sorted(ROOT.glob("images/*/backend.py")):
         run(session, "mypy", str(backend.relative_to(ROOT)))
+    run(session, "python", "-m", "tests.lint.workflows")
 
 
 @session(name="unit")

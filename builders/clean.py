@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import host, model, verdict
+from builders.attestation import notary
 from builders.errors import EquivecError
 from builders.files import sha256_of
 from builders.lock import debian as debian_lock
@@ -111,6 +112,7 @@ def needed(project: Project, digests: Collection[str]) -> Needed:
         "hosts": _hosts(cache / "hosts", {*digests, *built}),
         "images": _images(cache / "images", judged),
         "models": _models(project),
+        "signatures": _signatures(project, cache / notary.KEPT),
         "verdicts": frozenset(
             path.parent.name
             for path in (cache / "verdicts").glob("[!.]*/verdict.json")
@@ -222,6 +224,13 @@ def _hosts(folder: Path, wheels: Collection[str]) -> frozenset[str]:
         for path in folder.glob("[!.]*/requirements.txt")
         if set(_DIGEST.findall(path.read_text(encoding="utf-8"))) <= set(wheels)
     )
+
+
+def _signatures(project: Project, folder: Path) -> frozenset[str]:
+    """Return the kept signatures that the checkout's attestations bear."""
+    used = {sha256_of(path) for path in project.attestations.glob("*/*.dsse.json")}
+    kept = folder.glob(f"[!.]*/{notary.ENVELOPE}")
+    return frozenset(path.parent.name for path in kept if sha256_of(path) in used)
 
 
 def _models(project: Project) -> frozenset[str]:

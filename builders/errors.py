@@ -137,3 +137,39 @@ class RebuildError(EquivecError):
     """A rebuild of the same inputs gave another image."""
 
     exit_code = 27
+
+
+class SigningError(EquivecError):
+    """A statement could not be signed, or is not signed by anyone who is trusted."""
+
+    exit_code = 28
+
+
+class RegistryError(EquivecError):
+    """A registry did not answer, refused, or holds something else than it should."""
+
+    exit_code = 29
+
+
+class MergeError(EquivecError):
+    """Cells of several machines do not belong together, or are not all there."""
+
+    exit_code = 30
+
+
+class ReleaseError(EquivecError):
+    """Images cannot be released as the policy asks."""
+
+    exit_code = 31
+
+
+class VerifyError(EquivecError):
+    """A published image is not what is said of it."""
+
+    exit_code = 32
+
+
+class ToolError(EquivecError):
+    """A program that Equivec needs is not here and cannot be obtained."""
+
+    exit_code = 33

@@ -122,6 +122,11 @@ def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in _KEPT_VARIABLES if name in environment}
 
 
+def site(python: Path) -> Path:
+    """Return where the wheels of an environment are, given its interpreter."""
+    return python.parent.parent / "lib" / f"python{'.'.join(map(str, VERSION))}" / "site-packages"
+
+
 def program(directory: Path) -> Path:
     """Return the interpreter of an environment, given its directory."""
     return directory / "bin" / "python"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +94,7 @@ def backend_recipe(
     build_root: Root,
     wheels: Wheels,
     model_directory: ModelDirectory,
+    notices: Context,
     epoch: int,
 ) -> Recipe:
     """Return the recipe of a backend's image.
@@ -108,6 +109,7 @@ def backend_recipe(
         build_root: The build platform's root file system, whose Python assembles the layers.
         wheels: The backend's, for the target platform.
         model_directory: What goes to /opt/equivec/model.
+        notices: The inventory of all this, which goes to /opt/equivec.
         epoch: The newest time in the image.
     """
     folder = images / backend[0]
@@ -125,6 +127,7 @@ def backend_recipe(
             "base": base.context,
             "build-root": build_root.context,
             "model": Context(location=str(model_directory.path), digest=model_directory.digest),
+            "notices": notices,
             "service": Context(
                 location=str(service), digest=digest_of(dict(tree_digests(service)))
             ),
@@ -133,22 +136,46 @@ def backend_recipe(
             ),
             "wheels": Context(location=str(wheels.directory), digest=wheels.digest),
         },
-        labels={
-            "org.opencontainers.image.title": name.rpartition("/")[2],
-            "org.opencontainers.image.licenses": f"{backend[1].licence} AND {model[1].licence}",
-            "org.opencontainers.image.base.name": f"equivec/base:{platform.replace('/', '-')}",
-            "org.opencontainers.image.base.digest": base.layout.manifest_digest,
-            f"{LABELS}.backend": backend[0],
-            f"{LABELS}.model": model[0],
-            f"{LABELS}.dimension": str(model[1].dimension),
-            f"{LABELS}.vector-space": vector_space(model[1]),
-            f"{LABELS}.precision": model[1].precision,
-            f"{LABELS}.lock.debian": base.lock,
-            f"{LABELS}.lock.wheels": wheels.lock,
-            f"{LABELS}.lock.model": model_directory.digest,
-        },
+        labels=labels(
+            name=name,
+            platform=platform,
+            backend=backend,
+            model=model,
+            base=base.layout.manifest_digest,
+            debian_lock=base.lock,
+            wheel_lock=wheels.lock,
+            model_lock=model_directory.digest,
+        ),
         epoch=epoch,
     )
+
+
+def labels(
+    *,
+    name: str,
+    platform: str,
+    backend: tuple[str, Backend],
+    model: tuple[str, Model],
+    base: str,
+    debian_lock: str,
+    wheel_lock: str,
+    model_lock: str,
+) -> Mapping[str, str]:
+    """Return the labels of a backend's image; the arguments after its model are digests."""
+    return {
+        "org.opencontainers.image.title": name.rpartition("/")[2],
+        "org.opencontainers.image.licenses": f"{backend[1].licence} AND {model[1].licence}",
+        "org.opencontainers.image.base.name": f"equivec/base:{platform.replace('/', '-')}",
+        "org.opencontainers.image.base.digest": base,
+        f"{LABELS}.backend": backend[0],
+        f"{LABELS}.model": model[0],
+        f"{LABELS}.dimension": str(model[1].dimension),
+        f"{LABELS}.vector-space": vector_space(model[1]),
+        f"{LABELS}.precision": model[1].precision,
+        f"{LABELS}.lock.debian": debian_lock,
+        f"{LABELS}.lock.wheels": wheel_lock,
+        f"{LABELS}.lock.model": model_lock,
+    }
 
 
 def built(

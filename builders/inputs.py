@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from builders.network import download, indexes, locating
 from builders.network.download import NotServedError
 from builders.network.mirrors import Mirrors, mirrors
 from builders.network.transfer import Item
+from builders.plan import Cell
 from builders.project import Project
 from builders.rootfs.kept import BASE, TOOLCHAIN
 from builders.wheelhouse import build as wheel_build
@@ -33,11 +34,16 @@ class Needs:
         roots: The platforms of root file systems, the build platform among them.
         wheels: Backend and platform of each set of wheels, the host's among them.
         build_platform: What wheels are built on that there are none of.
+        compiled: Backend and platform of those sets whose built wheels are here already.
+        locks: Locks of Debian packages that were in force where images were built: nothing may take
+            their place.
     """
 
     roots: tuple[str, ...]
     wheels: tuple[tuple[str, str], ...]
     build_platform: str
+    compiled: frozenset[tuple[str, str]] = frozenset()
+    locks: tuple[DebianLock, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,12 @@ class InForce:
 
     base: Mapping[str, DebianLock]
     toolchain: DebianLock
+
+
+def roots(cells: Iterable[Cell], build_platform: str) -> tuple[str, ...]:
+    """Return the platforms of the root file systems that images are built with."""
+    images = [cell.platform for cell in cells if cell.kind == "image"]
+    return tuple(dict.fromkeys([build_platform, *images])) if images else ()
 
 
 def fetch(
@@ -108,6 +120,8 @@ def fetch(
     except NotServedError as refusal:
         locks = {**drift.settled(locks, refusal, project.store, places, note=note)}
         bring(packages(locks))
+    if needs.locks:
+        bring(packages({str(number): lock for number, lock in enumerate(needs.locks)}))
     return InForce(
         base={platform: locks[f"{BASE} {platform}"] for platform in needs.roots},
         toolchain=locks.get(TOOLCHAIN, toolchain),
@@ -119,6 +133,8 @@ def _builders(project: Project, needs: Needs, toolchain: DebianLock) -> list[Whe
     found = {}
     for backend, platform in needs.wheels:
         folder = project.images / backend
+        if (backend, platform) in needs.compiled:
+            continue
         if platform.startswith("linux/"):
             for build in wheel_build.planned(project, backend, platform, toolchain):
                 if not wheel_build.is_built(project, build):

@@ -10,7 +10,7 @@ from builders.check import Check
 from builders.errors import CellsFailedError, EquivecError
 from builders.formats.layout import Layout
 from builders.plan import Cell, Plan
-from builders.report.summary import Row
+from builders.report.summary import Result, Row
 from builders.verdict import Verdict
 
 
@@ -36,6 +36,16 @@ class Outcome:
     refused: str | None = None
     seconds: float = 0.0
 
+    @property
+    def built(self) -> bool:
+        """Whether the image was built, and that was all that was asked for."""
+        return self.layout is not None and self.verdict is None
+
+    @property
+    def remark(self) -> str:
+        """A word on how it came out, where it did not fail."""
+        return "built, and not tested" if self.built else "unchanged" if self.unchanged else ""
+
 
 def failure(cell: Cell, found: Verdict) -> CellsFailedError:
     """Say which checks an image did not pass, and by how much."""
@@ -57,9 +67,25 @@ def rows(planned: Plan, outcomes: Sequence[Outcome]) -> tuple[Row, ...]:
     return tuple(
         _row(found[cell.id])
         if cell.id in found
-        else Row(cell=cell.id, result="left out", reason=cell.left_out or "")
+        else Row(
+            cell=cell.id,
+            result="absent" if planned.is_absent(cell) else "left out",
+            reason=cell.left_out or "",
+        )
         for cell in planned.cells
     )
+
+
+def nearest_to_its_limit(checks: Sequence[Check]) -> tuple[float, float] | None:
+    """Return figure and limit of the parity check that uses up most of its limit."""
+    figures = [
+        (check.figure, check.limit)
+        for check in checks
+        if check.name in ("parity:max-abs-difference", "parity:distance")
+        and isinstance(check.figure, float)
+        and isinstance(check.limit, float)
+    ]
+    return max(figures, key=lambda pair: pair[0] / pair[1], default=None)
 
 
 def _row(outcome: Outcome) -> Row:
@@ -67,9 +93,11 @@ def _row(outcome: Outcome) -> Row:
         return Row(cell=outcome.cell.id, result="refused", reason=outcome.refused)
     judged = outcome.verdict
     if judged is None:
+        result: Result = "built" if outcome.built else "passed"
         return Row(
             cell=outcome.cell.id,
-            result="passed" if outcome.error is None else "failed",
+            result=result if outcome.error is None else "failed",
+            digest=outcome.layout.manifest_digest if outcome.layout else None,
             reason=_reason(outcome),
             seconds=outcome.seconds,
         )
@@ -80,7 +108,7 @@ def _row(outcome: Outcome) -> Row:
         digest=judged.subject.digest,
         size_mb=judged.subject.compressed_bytes_without_model / 1e6,
         emulated=judged.environment.execution == "emulated",
-        parity=_nearest_to_its_limit(judged.checks),
+        parity=nearest_to_its_limit(judged.checks),
         seconds=outcome.seconds,
         drifted=bool(judged.inputs.drift),
     )
@@ -97,15 +125,3 @@ def _reason(outcome: Outcome) -> str:
     if outcome.verdict is not None and outcome.verdict.failures:
         return ", ".join(check.name for check in outcome.verdict.failures)
     return outcome.error.problem.partition("\n")[0]
-
-
-def _nearest_to_its_limit(checks: Sequence[Check]) -> tuple[float, float] | None:
-    """Return figure and limit of the parity check that uses up most of its limit."""
-    figures = [
-        (check.figure, check.limit)
-        for check in checks
-        if check.name in ("parity:max-abs-difference", "parity:distance")
-        and isinstance(check.figure, float)
-        and isinstance(check.limit, float)
-    ]
-    return max(figures, key=lambda pair: pair[0] / pair[1], default=None)

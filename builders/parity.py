@@ -87,16 +87,23 @@ def moved(
     )
 
 
-def libraries(reference: Vectors, candidate: Vectors, may_differ: Collection[str]) -> Check:
+def libraries(
+    reference: Vectors,
+    candidate: Vectors,
+    may_differ: Collection[str],
+    *,
+    there: str = "in the container",
+) -> Check:
     """Check that both were made with the same versions of the libraries that decide vectors.
 
     Where they were not, it is the libraries that are compared, and not only the container: that has
     to be declared, and is named in any case.
 
     Args:
-        reference: What the container is held against, made with the same backend.
-        candidate: The container's vectors.
+        reference: What the candidate is held against, made on this host with the same backend.
+        candidate: The container's vectors, or another host's.
         may_differ: The libraries of which that is expected.
+        there: Where the candidate was made, in words.
 
     Returns:
         The check; its figure is how many libraries are of other versions.
@@ -115,7 +122,7 @@ def libraries(reference: Vectors, candidate: Vectors, may_differ: Collection[str
         passed=differing.keys() <= set(may_differ),
         figure=len(differing),
         details=tuple(
-            f"{name}: {theirs} on the host, {own} in the container"
+            f"{name}: {theirs} on the host, {own} {there}"
             + (", as declared" if name in may_differ else "")
             for name, (theirs, own) in differing.items()
         ),

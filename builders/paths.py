@@ -14,4 +14,8 @@ EQUIVEC = "opt/equivec"
 """Where everything that is Equivec's own is, relative to the image's root."""
 
 MODEL = f"{EQUIVEC}/model"
+INVENTORY = f"{EQUIVEC}/inventory.cdx.json"
+THIRD_PARTY = f"{EQUIVEC}/THIRD-PARTY"
+"""What an image says of itself: for programs, and for people."""
+
 CODE = (f"{EQUIVEC}/backend", f"{EQUIVEC}/service")

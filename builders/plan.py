@@ -60,6 +60,11 @@ class Plan:
         """The cells that are not left out."""
         return tuple(cell for cell in self.cells if cell.left_out is None)
 
+    def is_absent(self, cell: Cell) -> bool:
+        """Tell whether a cell is asked for that only another host can do: its vectors may come."""
+        elsewhere = cell.kind == "host" and cell.platform != self.host
+        return elsewhere and cell.selected and bool(cell.runner) and not cell.refusal_expected
+
 
 def plan(matrix: Matrix, selection: Selection, host: str) -> Plan:
     """Expand a matrix into cells.
@@ -93,6 +98,19 @@ def without(planned: Plan, absent: Mapping[str, str]) -> Plan:
         planned,
         cells=tuple(
             dataclasses.replace(cell, left_out=cell.left_out or absent.get(cell.model))
+            for cell in planned.cells
+        ),
+    )
+
+
+def of_images(planned: Plan, reason: str) -> Plan:
+    """Leave out the hosts' cells, which have no image, for a reason."""
+    return dataclasses.replace(
+        planned,
+        cells=tuple(
+            cell
+            if cell.kind == "image"
+            else dataclasses.replace(cell, left_out=cell.left_out or reason)
             for cell in planned.cells
         ),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from docker import DockerClient
@@ -12,7 +12,6 @@ from builders import anchor as anchors
 from builders import comparison, exact_answers, host, known_answers, list_file, smoke, upstream
 from builders import corpus as corpora
 from builders.audit import Audit, AuditInputs, audit
-from builders.build import Recipe
 from builders.check import Check
 from builders.corpus import Corpus
 from builders.engine import Engine
@@ -45,20 +44,27 @@ class Image:
     """An image to prove, and what it was made from.
 
     Attributes:
+        labels: Those that it must have.
         debian: The Debian lock in force.
         root: The diffIDs of the layers of the root file system, which is unpacked from it.
         drift: Where the root file systems that it was made with differ from the committed locks.
         wheels: Those that are in it.
+        build_platform: What it was built on.
+        builder: Kind and versions of the engine that built it.
+        builder_paths: Directories of the machine that built it, which no file may mention.
         upstream: The image that answers in the place of an API; None if it asks none.
     """
 
     layout: Layout
-    recipe: Recipe
+    labels: Mapping[str, str]
     model: ModelDirectory
     debian: DebianLock
     root: tuple[str, ...]
     drift: tuple[str, ...]
     wheels: Wheels
+    build_platform: str
+    builder: Mapping[str, str]
+    builder_paths: tuple[str, ...]
     upstream: Layout | None = None
 
 
@@ -77,24 +83,10 @@ def corpus(project: Project, cell: Cell) -> Corpus:
     return corpora.committed(project.root, project.matrix.models[cell.model])
 
 
-def key(
-    project: Project,
-    cell: Cell,
-    digest: str,
-    engine: Engine,
-    *,
-    drift: tuple[str, ...],
-    upstream_digest: str | None = None,
-) -> str:
+def key(project: Project, cell: Cell, image: Image, engine: Engine) -> str:
     """Return the digest of all that a verdict depends on: an equal one need not be made again.
 
-    Args:
-        project: The checkout.
-        cell: What was judged.
-        digest: The image's manifest digest.
-        engine: Where it ran.
-        drift: From the committed locks. A renewed lock may give the same image without it.
-        upstream_digest: Of the image that answers in the place of an API, if it asks one.
+    A renewed lock may give the same image without drift.
     """
     model = project.matrix.models[cell.model]
     return digest_of(
@@ -103,13 +95,14 @@ def key(
             "corpus": corpus(project, cell).digest,
             "exact answers": dict(exact_answers.digests(project.root / exact_answers.COMMITTED)),
             "known answers": model.model_dump(include={"known_answers"}),
-            "drift": list(drift),
+            "builder": [image.build_platform, *image.builder.values()],
+            "drift": list(image.drift),
             "refused texts": _refused(project, cell).digest,
-            "engine": [engine.kind, engine.native, *_versions(engine).values()],
+            "engine": [engine.native, *engine.described.values()],
             "host": [host.current(), host.processor()],
-            "image": [cell.image, digest],
+            "image": [cell.image, image.layout.manifest_digest],
             "suite": suite(project),
-            "upstream": upstream_digest,
+            "upstream": None if image.upstream is None else image.upstream.manifest_digest,
             "references": _references(project, cell),
             "tolerance": project.matrix.tolerances[model.precision].model_dump(),
             "versions": list(project.matrix.backends[cell.backend].versions_may_differ),
@@ -197,8 +190,9 @@ def judge(
         environment=Environment(
             host=host.current(),
             cpu=host.processor(),
-            build_platform=engine.native,
-            engine={"kind": engine.kind, **_versions(engine)},
+            build_platform=image.build_platform,
+            engine=dict(engine.described),
+            builder=dict(image.builder),
             execution=subject.cell.execution,
             reference=f"{expected.backend} with {expected.model}",
             upstream=subject.upstream,
@@ -211,10 +205,6 @@ def judge(
         },
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _versions(engine: Engine) -> dict[str, str]:
-    return {name: version for name, version in asdict(engine.versions).items() if version}
 
 
 def _references(project: Project, cell: Cell) -> list[str]:
@@ -235,7 +225,7 @@ def _expected(project: Project, cell: Cell, image: Image) -> AuditInputs:
     service, backend = project.images / "service", project.images / cell.backend
     files = {
         **{f"service/{path}": digest for path, digest in tree_digests(service).items()},
-        "backend/backend.py": image.recipe.files["backend.py"],
+        "backend/backend.py": sha256_of(backend / "backend.py"),
         **{f"model/{path}": digest for path, digest in image.model.files.items()},
     }
     return AuditInputs(
@@ -243,10 +233,10 @@ def _expected(project: Project, cell: Cell, image: Image) -> AuditInputs:
         wheels=image.wheels.versions,
         prune=list_file.read(backend / "prune.txt"),
         files={f"{EQUIVEC}/{path}": digest for path, digest in files.items()},
-        labels=image.recipe.labels,
+        labels=image.labels,
         epoch=project.matrix.epoch,
         budget=project.matrix.backends[cell.backend].budget_mb,
-        builder_paths=(str(project.root), str(project.store.cache)),
+        builder_paths=image.builder_paths,
         declared=locks.declared(
             project,
             cell,

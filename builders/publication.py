@@ -1,25 +1,30 @@
 """The publication in a directory: one OCI image layout that holds every image that passed.
 
 `index.json` lists one image index per backend and model; each holds a manifest per platform. The
-bytes are those that were tested: manifests are copied, never made anew.
+bytes are those that were tested: manifests are copied, never made anew. Releases are further
+entries, `<backend>-<model>:<tag>`, which stay when other images pass.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders import listing
 from builders.errors import PublicationError
 from builders.files import canonical_json, sha256_of, write_atomically
-
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-REF_NAME = "org.opencontainers.image.ref.name"
-CONTAINERD_NAME = "io.containerd.image.name"
+from builders.formats.layout import blob_path
+from builders.formats.oci import INDEX
+from builders.listing import Listing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,82 +65,148 @@ def publish(
     """
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
-    images = _read(directory)
-    for name, platform in withdrawn:
-        images.get(name, {}).pop(platform, None)
-    for image in passed:
-        _copy_blobs(image, blobs)
-        images.setdefault(image.name, {})[image.platform] = _descriptor(image, blobs)
-
-    indexes = {
-        name: _write_index(blobs, platforms) for name, platforms in images.items() if platforms
-    }
-    write_atomically(directory / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
-    listing = {
-        "schemaVersion": 2,
-        "mediaType": INDEX_TYPE,
-        "manifests": [
-            {
-                **descriptor,
-                "annotations": {
-                    CONTAINERD_NAME: f"{name}:latest",
-                    REF_NAME: name.rpartition("/")[2],
-                },
-            }
-            for name, descriptor in sorted(indexes.items())
-        ],
-    }
-    write_atomically(directory / "index.json", canonical_json(listing))
-    _remove_unreferenced(directory)
+    with _alone(directory):
+        before = listing.read(directory)
+        images = {name: listing.platforms(directory, name) for name in before.images}
+        for name, platform in withdrawn:
+            images.get(name, {}).pop(platform, None)
+        for image in passed:
+            _copy_blobs(image.layout, image.digest, blobs)
+            images.setdefault(image.name, {})[image.platform] = _descriptor(image, blobs)
+        indexes = {
+            name: _write_index(blobs, platforms) for name, platforms in images.items() if platforms
+        }
+        write_atomically(directory / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+        listing.write(directory, Listing(images=indexes, releases=before.releases))
+        _remove_unreferenced(directory)
     return {name: str(descriptor["digest"]) for name, descriptor in indexes.items()}
+
+
+def indexes(directory: Path) -> Mapping[str, str]:
+    """Return the digest of each image's index, by the image's name.
+
+    Raises:
+        PublicationError: The publication is damaged.
+    """
+    found = listing.read(directory).images
+    return {name: str(descriptor["digest"]) for name, descriptor in found.items()}
+
+
+def tags(directory: Path, name: str) -> Mapping[str, str]:
+    """Return the digest of the index that each released tag of an image is on.
+
+    Raises:
+        PublicationError: The publication is damaged.
+    """
+    found = listing.read(directory).releases
+    return {tag: str(each["digest"]) for (image, tag), each in found.items() if image == name}
+
+
+def put_tag(directory: Path, name: str, tag: str, digest: str) -> None:
+    """Put a tag on an index of an image; another that it was on loses it.
+
+    Raises:
+        PublicationError: There is no such index of that image.
+    """
+    if not directory.is_dir():
+        raise PublicationError(f"{name} is not published", where=str(directory))
+    with _alone(directory):
+        before = listing.read(directory)
+        released = [each for (image, _), each in before.releases.items() if image == name]
+        there = [*filter(None, [before.images.get(name)]), *released]
+        found = [descriptor for descriptor in there if descriptor["digest"] == digest]
+        if not found:
+            raise PublicationError(f"{name} has no index {digest}", where=str(directory))
+        releases = {**before.releases, (name, tag): found[0]}
+        listing.write(directory, Listing(images=before.images, releases=releases))
+        _remove_unreferenced(directory)
+
+
+def document(directory: Path, digest: str) -> bytes:
+    """Return an index or a manifest.
+
+    Raises:
+        PublicationError: It is not there, or is not what its digest says.
+    """
+    try:
+        content = blob_path(directory, digest).read_bytes()
+    except OSError as error:
+        raise PublicationError(f"{digest} is not there", where=str(directory)) from error
+    found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if found != digest:
+        raise PublicationError(
+            f"{digest} holds the bytes of {found}",
+            where=str(directory),
+            remedy="publish it again: images are kept in the cache",
+        )
+    return content
+
+
+def copy(directory: Path, digest: str, target: Path) -> None:
+    """Copy a platform's image to a layout of its own.
+
+    Raises:
+        PublicationError: It is not there, or a blob is not what its digest says.
+    """
+    blobs = target / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+    _copy_blobs(directory, digest, blobs)
+    _list_alone(target, digest)
+
+
+@contextlib.contextmanager
+def shown_alone(directory: Path, digest: str) -> Iterator[Path]:
+    """Give a layout that lists one manifest of a publication, and shares its blobs.
+
+    Not every tool takes for a manifest what only an index of the layout lists.
+
+    Raises:
+        PublicationError: It is not there, or is not what its digest says.
+    """
+    with tempfile.TemporaryDirectory(prefix="equivec-") as name:
+        (Path(name) / "blobs").symlink_to((directory / "blobs").resolve())
+        _list_alone(Path(name), digest)
+        yield Path(name)
 
 
 def published_digest(directory: Path, name: str, platform: str) -> str | None:
     """Return the digest that is published for an image and platform; None if there is none."""
-    descriptor = _read(directory).get(name, {}).get(platform)
+    descriptor = listing.platforms(directory, name).get(platform)
     return None if descriptor is None else str(descriptor["digest"])
 
 
-def _read(directory: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the descriptors that are published, by image name and platform."""
-    index = directory / "index.json"
-    if not index.exists():
-        return {}
+def _list_alone(layout: Path, digest: str) -> None:
+    """Make a layout of blobs that are there: it lists one manifest of them."""
+    content = document(layout, digest)
+    media_type = json.loads(content)["mediaType"]
+    listed = {"mediaType": media_type, "digest": digest, "size": len(content)}
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]}
+    write_atomically(layout / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+    write_atomically(layout / "index.json", canonical_json(index))
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Change a publication while nobody else does, from whatever checkout or cache."""
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        return {
-            entry["annotations"][CONTAINERD_NAME].removesuffix(":latest"): {
-                f"{platform['os']}/{platform['architecture']}": manifest
-                for manifest in _read_blob(directory, entry["digest"])["manifests"]
-                for platform in (manifest["platform"],)
-            }
-            for entry in json.loads(index.read_bytes())["manifests"]
-        }
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise PublicationError(
-            f"not an OCI image layout of this kind ({type(error).__name__}: {error})",
-            where=str(index),
-            remedy=f"delete {directory} and build again: images are kept in the cache",
-        ) from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def _read_blob(directory: Path, digest: str) -> Any:
-    """Return the JSON of a blob."""
-    return json.loads(
-        (directory / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
-    )
-
-
-def _copy_blobs(image: PassedImage, blobs: Path) -> None:
+def _copy_blobs(layout: Path, tested: str, blobs: Path) -> None:
     """Copy a tested manifest and all that it refers to; each blob is checked by its digest."""
-    source = image.layout / "blobs" / "sha256"
+    source = layout / "blobs" / "sha256"
     try:
-        manifest = json.loads((source / image.digest.removeprefix("sha256:")).read_bytes())
+        manifest = listing.blob(layout, tested)
         referred = [manifest["config"], *manifest["layers"]]
     except (OSError, ValueError, KeyError) as error:
         raise PublicationError(
-            f"the tested manifest {image.digest} cannot be read", where=str(image.layout)
+            f"the tested manifest {tested} cannot be read", where=str(layout)
         ) from error
-    for digest in [str(blob["digest"]) for blob in referred] + [image.digest]:
+    for digest in [str(blob["digest"]) for blob in referred] + [tested]:
         name = digest.removeprefix("sha256:")
         target = blobs / name
         if target.exists() and sha256_of(target) == name:
@@ -169,12 +240,12 @@ def _write_index(blobs: Path, platforms: Mapping[str, dict[str, Any]]) -> dict[s
     content = canonical_json(
         {
             "schemaVersion": 2,
-            "mediaType": INDEX_TYPE,
+            "mediaType": INDEX,
             "manifests": [platforms[platform] for platform in sorted(platforms)],
         }
     )
     name = _write_blob(blobs, content)
-    return {"mediaType": INDEX_TYPE, "digest": f"sha256:{name}", "size": len(content)}
+    return {"mediaType": INDEX, "digest": f"sha256:{name}", "size": len(content)}
 
 
 def _remove_unreferenced(directory: Path) -> None:
@@ -182,8 +253,8 @@ def _remove_unreferenced(directory: Path) -> None:
     used: set[str] = set()
     for entry in json.loads((directory / "index.json").read_bytes())["manifests"]:
         used.add(entry["digest"])
-        for descriptor in _read_blob(directory, entry["digest"])["manifests"]:
-            manifest = _read_blob(directory, descriptor["digest"])
+        for descriptor in listing.blob(directory, entry["digest"])["manifests"]:
+            manifest = listing.blob(directory, descriptor["digest"])
             used.add(descriptor["digest"])
             used.update(blob["digest"] for blob in (manifest["config"], *manifest["layers"]))
     for blob in (directory / "blobs" / "sha256").iterdir():

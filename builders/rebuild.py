@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +34,37 @@ UMASK = 0o077
 SHOWN = 20
 """How many findings an error lists."""
 
+BUILDER = ("platform", "buildkit", "buildx")
+"""What of a builder an image's bytes depend on: with another, layers are compressed otherwise."""
+
 _REMEDY = "what differs was not made from the inputs alone: find the instruction that wrote it"
+
+_UNLIKE = "rebuild it from the recorded revision, with the recorded builder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """An image that was published, to be compared with instead of one that is kept here.
+
+    Attributes:
+        builder: What of its builder is recorded: the version of each part, and its platform.
+        others: The files that it was made from and that are missing, or others, here.
+    """
+
+    layout: Layout
+    builder: Mapping[str, str]
+    others: tuple[str, ...]
+
+    def unlike(self, here: Mapping[str, str]) -> tuple[str, ...]:
+        """Return in what its builder was another than the one here, a line for each part."""
+        return tuple(
+            f"{part}: {self.builder.get(part, 'none')} then, {here.get(part, 'none')} here"
+            for part in BUILDER
+            if self.builder.get(part) != here.get(part)
+        )
+
+
+NOTHING: Mapping[str, Published] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +81,23 @@ class Rebuilt:
     error: EquivecError | None = None
 
 
-def rebuild(project: Project, cells: Sequence[Cell], reporter: Reporter) -> tuple[Rebuilt, ...]:
+def rebuild(
+    project: Project,
+    cells: Sequence[Cell],
+    reporter: Reporter,
+    *,
+    published: Mapping[str, Published] = NOTHING,
+) -> tuple[Rebuilt, ...]:
     """Build images again, from nothing that was made before, and compare them with those kept.
 
     An image that is not kept is built first. One that differs does not keep the others from being
     compared.
+
+    Args:
+        project: The checkout.
+        cells: Whose images.
+        reporter: Told what goes on.
+        published: Images to compare with instead of those kept, by the cell's id.
 
     Raises:
         EngineError: There is no engine.
@@ -80,7 +122,7 @@ def rebuild(project: Project, cells: Sequence[Cell], reporter: Reporter) -> tupl
         bases=Once(),
         references=Once(),
     )
-    kept = [_kept(project, cell, shared, reporter) for cell in images]
+    kept = [published.get(cell.id) or _kept(project, cell, shared, reporter) for cell in images]
     with _elsewhere(project) as other, _builder(used, project, other, reporter) as builder:
         fresh = replace(
             shared, engine=builder, options=replace(shared.options, rebuild=True), bases=Once()
@@ -122,7 +164,11 @@ def _kept(
 
 
 def _rebuilt(
-    other: Project, cell: Cell, kept: Layout | EquivecError, shared: Shared, reporter: Reporter
+    other: Project,
+    cell: Cell,
+    kept: Layout | Published | EquivecError,
+    shared: Shared,
+    reporter: Reporter,
 ) -> Rebuilt:
     """Build an image again and compare it with the kept one; what goes wrong is told."""
     difference = None
@@ -132,14 +178,46 @@ def _rebuilt(
         reporter.stage(cell.id, "rebuild")
         layout = stages.built(other, cell, shared, reporter).layout
         reporter.stage(cell.id, "compare")
-        difference = compare(kept, layout)
-        if not difference.identical:
-            raise RebuildError(described(difference), where=cell.id, remedy=_REMEDY)
+        if isinstance(kept, Published):
+            difference = compare(kept.layout, layout)
+            text = _like_published(cell, kept, layout, difference, shared.engine)
+        else:
+            difference = compare(kept, layout)
+            text = described(difference)
+            if not difference.identical:
+                raise RebuildError(text, where=cell.id, remedy=_REMEDY)
     except EquivecError as error:
         reporter.failed(cell.id, error)
         return Rebuilt(cell=cell, difference=difference, error=error)
-    reporter.passed(cell.id, described(difference))
+    reporter.passed(cell.id, text)
     return Rebuilt(cell=cell, difference=difference)
+
+
+def _like_published(
+    cell: Cell, published: Published, layout: Layout, difference: Difference, engine: Engine
+) -> str:
+    """Say how a rebuilt image is the published one: bit for bit, or by another builder's hand.
+
+    Where that is another, layers may be compressed otherwise: then the configuration is compared,
+    which names the digest of each layer before compression.
+
+    Raises:
+        RebuildError: It is another.
+    """
+    unlike = published.unlike({**engine.described, "platform": engine.native})
+    if difference.identical:
+        return described(difference)
+    if unlike and published.layout.config_digest == layout.config_digest:
+        return (
+            f"the same configuration and layers {layout.config_digest}, compressed by another"
+            f" builder ({'; '.join(unlike)})"
+        )
+    others = tuple(f"made from another {path} than is here" for path in published.others)
+    raise RebuildError(
+        "\n  ".join((described(difference), *unlike, *others[:SHOWN])),
+        where=cell.id,
+        remedy=_UNLIKE if unlike or others else _REMEDY,
+    )
 
 
 @contextlib.contextmanager

@@ -44,8 +44,20 @@ class Embedding:
     corpus: Corpus
 
 
+def corpus(project: Project, cell: Cell) -> Corpus:
+    """Return the texts and images that a cell's backend embeds with its model."""
+    return corpora.committed(project.root, project.matrix.models[cell.model]).without(
+        project.matrix.backends[cell.backend].refused_texts
+    )
+
+
 def vectors(project: Project, cell: Cell, python: Path) -> Vectors:
-    """Return this host's vectors of the corpus, made once for all that they depend on.
+    """Return this host's vectors of the corpus: see `document`."""
+    return documents.read(document(project, cell, python), corpus(project, cell).ids)
+
+
+def document(project: Project, cell: Cell, python: Path) -> Path:
+    """Return the document of this host's vectors, made once for all that they depend on.
 
     Args:
         project: The checkout.
@@ -64,9 +76,7 @@ def vectors(project: Project, cell: Cell, python: Path) -> Vectors:
         service=project.images / "service",
         backend=project.images / cell.backend,
         model=directory.path,
-        corpus=corpora.committed(project.root, project.matrix.models[cell.model]).without(
-            project.matrix.backends[cell.backend].refused_texts
-        ),
+        corpus=corpus(project, cell),
     )
     key = digest_of(
         {
@@ -81,7 +91,7 @@ def vectors(project: Project, cell: Cell, python: Path) -> Vectors:
     made = project.store.derived(
         "references", key.removeprefix("sha256:"), lambda place: embed(embedding, place)
     )
-    return documents.read(made / _DOCUMENT, embedding.corpus.ids)
+    return made / _DOCUMENT
 
 
 def embed(embedding: Embedding, directory: Path) -> None:

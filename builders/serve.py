@@ -28,6 +28,7 @@ class Service:
         python: The interpreter of an environment made from the backend's lock.
         module_path: The folders of the service and the backend.
         model: The model directory.
+        inventory: What it is made of: a CycloneDX document.
         host: The address to listen on.
         port: The port to listen on.
     """
@@ -35,6 +36,7 @@ class Service:
     python: Path
     module_path: tuple[Path, ...]
     model: Path
+    inventory: Path
     host: str
     port: int
 
@@ -84,6 +86,7 @@ def _environment(service: Service) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join(str(path) for path in service.module_path),
         "EMBEDDING_MODEL_DIR": str(service.model),
+        "EMBEDDING_INVENTORY": str(service.inventory),
         "EMBEDDING_SERVER_HOST": service.host,
         "EMBEDDING_SERVER_PORT": str(service.port),
     }

@@ -14,6 +14,7 @@ from builders import (
     host_venv,
     image,
     inputs,
+    list_file,
     model,
     proof,
     reference,
@@ -21,11 +22,13 @@ from builders import (
 )
 from builders.engine import Engine
 from builders.errors import ReferenceVectorsError
-from builders.formats.layout import Layout
 from builders.image import Base
 from builders.inputs import InForce, Needs
+from builders.inventory import locks as inventory_locks
+from builders.inventory import notices
 from builders.lock import wheels as wheel_lock
 from builders.once import Once
+from builders.parcels.opening import Parcels
 from builders.plan import Cell
 from builders.project import Project
 from builders.report import Reporter
@@ -44,11 +47,13 @@ class Options:
         jobs: Cells that are worked on at the same time.
         rebuild: Build what is in the cache, without the builder's cache.
         reprove: Judge what has passed.
+        parcels: The images, built elsewhere; None if they are built here.
     """
 
     jobs: int
     rebuild: bool
     reprove: bool
+    parcels: Parcels | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +77,12 @@ class Shared:
     @property
     def toolchain(self) -> Toolchain:
         """What builds wheels that there are none of."""
-        return Toolchain(lock=self.debian.toolchain, engine=lambda: self.engine)
+        parcels = self.options.parcels
+        return Toolchain(
+            lock=self.debian.toolchain,
+            engine=lambda: self.engine,
+            compiled={} if parcels is None else parcels.wheels,
+        )
 
 
 def find_engine(project: Project, reporter: Reporter) -> Engine:
@@ -89,10 +99,20 @@ def fetch(
     Returns:
         The Debian locks in force: they may have drifted from the committed ones.
     """
+    return bring(project, needs(project, cells, build_platform), reporter)
+
+
+def bring(project: Project, wanted: Needs, reporter: Reporter) -> InForce:
+    """Fetch what is needed; returns as `fetch` does."""
+    with reporter.step("fetch") as step:
+        return inputs.fetch(project, wanted, progress=step.progress, note=step.note)
+
+
+def needs(project: Project, cells: Sequence[Cell], build_platform: str) -> Needs:
+    """Return what cells and the host's references need, to be built and proved."""
     here = host.current()
-    images = [cell.platform for cell in cells if cell.kind == "image"]
-    needs = Needs(
-        roots=tuple(dict.fromkeys([build_platform, *images])) if images else (),
+    return Needs(
+        roots=inputs.roots(cells, build_platform),
         wheels=tuple(
             dict.fromkeys(
                 (backend, platform)
@@ -106,8 +126,6 @@ def fetch(
         ),
         build_platform=build_platform,
     )
-    with reporter.step("fetch") as step:
-        return inputs.fetch(project, needs, progress=step.progress, note=step.note)
 
 
 def built(
@@ -132,6 +150,16 @@ def built(
     base = _base(project, cell.platform, shared, reporter)
     wheels = wheels_of(project, cell.backend, cell.platform, shared.toolchain, reporter)
     directory = model.directory(project, cell.model, cell.format)
+    root = tuple(layer.diff_id for layer in base.layout.layers)
+    told = notices.of_image(
+        project.store,
+        inventory_locks.declared(
+            project, cell, debian=target, root=root, wheels=wheels, directory=directory
+        ),
+        root=lambda: kept.root(project, target).directory,
+        wheels=wheels,
+        prune=list_file.read(project.images / cell.backend / "prune.txt"),
+    )
     recipe = image.backend_recipe(
         project.images,
         name=cell.image,
@@ -142,6 +170,7 @@ def built(
         build_root=kept.root(project, build),
         wheels=wheels,
         model_directory=directory,
+        notices=told.context,
         epoch=project.matrix.epoch,
     )
     return proof.Image(
@@ -152,12 +181,15 @@ def built(
             note=lambda text: reporter.note((asked_by or cell).id, text),
             rebuild=shared.options.rebuild,
         ),
-        recipe=recipe,
+        labels=recipe.labels,
         model=directory,
         debian=target,
-        root=tuple(layer.diff_id for layer in base.layout.layers),
+        root=root,
         drift=(*drift.of_image(target, build), *wheels.drift),
         wheels=wheels,
+        build_platform=shared.engine.native,
+        builder=shared.engine.described,
+        builder_paths=(str(project.root), str(project.store.cache)),
     )
 
 
@@ -200,20 +232,6 @@ def referenced(project: Project, cell: Cell, shared: Shared, reporter: Reporter)
         return reference.vectors(project, cell, python)
 
     return shared.references.get((cell.backend, cell.model), make)
-
-
-def upstream_image(
-    project: Project, cell: Cell, shared: Shared, reporter: Reporter
-) -> Layout | None:
-    """Return the image that answers in the place of an API; None if the cell asks none.
-
-    Raises:
-        SmokeError: Nothing here can answer.
-    """
-    own = upstream.cell_of(project.matrix, cell, cell.platform)
-    if own is None:
-        return None
-    return built(project, own, shared, reporter, asked_by=cell).layout
 
 
 def _references(project: Project, cell: Cell, here: str) -> tuple[tuple[str, str], ...]:

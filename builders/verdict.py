@@ -12,6 +12,7 @@ from builders.errors import PublicationError
 from builders.files import write_atomically
 from builders.inventory import cyclonedx
 from builders.inventory.component import Component
+from builders.source import Source
 from builders.store import Store
 
 SCHEMA_VERSION = 1
@@ -50,6 +51,11 @@ class Inputs(_Statement):
     epoch: int
     corpus: str
     suite: str = Field(description="digest of the smoke tests, the audit and the comparison")
+    files: dict[str, str] = Field(
+        default_factory=dict,
+        description="sha256 of each file of the checkout that it is made from, by path: set anew"
+        " whenever the verdict is written",
+    )
 
 
 class Environment(_Statement):
@@ -59,6 +65,9 @@ class Environment(_Statement):
     cpu: str
     build_platform: str
     engine: dict[str, str] = Field(description="kind and versions of the engine's parts")
+    builder: dict[str, str] = Field(
+        default_factory=dict, description="kind and versions of the engine that built the image"
+    )
     execution: Literal["native", "emulated"]
     reference: str = Field(
         default="", description="backend and model that made the reference vectors on the host"
@@ -81,6 +90,10 @@ class Verdict(_Statement):
     passed: bool
     subject: Subject
     inputs: Inputs
+    source: Source = Field(
+        default=Source(),
+        description="the revision that the run worked from: set anew whenever it is written",
+    )
     environment: Environment
     components: tuple[Component, ...] = Field(description="what the image is made of")
     checks: tuple[Check, ...]
@@ -105,17 +118,21 @@ def write(verdict: Verdict, directory: Path) -> Path:
     return path
 
 
-def write_sbom(verdict: Verdict, directory: Path) -> Path:
-    """Write the SBOM of the image that was judged as `<cell>.cdx.json`, and return where."""
-    path = directory / f"{verdict.cell}.cdx.json"
-    text = cyclonedx.sbom(
+def sbom(verdict: Verdict) -> str:
+    """Return the SBOM of the image that was judged."""
+    return cyclonedx.sbom(
         verdict.subject.name,
         verdict.subject.digest,
         verdict.components,
         epoch=verdict.inputs.epoch,
     )
-    write_atomically(path, text.encode())
-    return path
+
+
+def write_sbom(verdict: Verdict, directory: Path) -> str:
+    """Write the SBOM of the image that was judged as `<cell>.cdx.json`, and return it."""
+    text = sbom(verdict)
+    write_atomically(directory / f"{verdict.cell}.cdx.json", text.encode())
+    return text
 
 
 def keep(verdict: Verdict, store: Store, key: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from builders.audit.bytecode import byte_code
 from builders.audit.hygiene import no_builder_paths, no_privileges, no_scripts, no_tools, times
 from builders.audit.image import bytes_without_model, configuration, inputs, labels, size
+from builders.audit.notices import notices
 from builders.audit.programs import (
     foreign_formats,
     machines,
@@ -112,6 +113,7 @@ def audit(layout: Layout, expected: AuditInputs, *, scratch: Path | None = None)
                 no_privileges(files),
                 times(files, layout, expected.epoch),
                 taken.check,
+                notices(files, taken.components, expected.declared),
             ),
             components=taken.components,
             bytes_without_model=bytes_without_model(files, layout),

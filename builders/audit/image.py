@@ -10,7 +10,7 @@ from builders.check import Check, from_findings
 from builders.formats.layer import Kind
 from builders.formats.layout import Layout
 from builders.formats.tree import FileTree
-from builders.paths import EQUIVEC, MODEL
+from builders.paths import EQUIVEC, INVENTORY, MODEL, THIRD_PARTY
 
 USER = "65532:65532"
 
@@ -90,5 +90,6 @@ def _inputs(tree: FileTree, expected: Mapping[str, str]) -> Iterator[str]:
         # The service refuses a model with a file that its recipe does not name.
         ours = not path.startswith(f"{MODEL}/")
         known = path in expected or (ours and source_of(path) in expected)
-        if not known and not tree.entries[path].is_directory:
+        told = path in (INVENTORY, THIRD_PARTY)  # held against all other files: `notices`
+        if not (known or told or tree.entries[path].is_directory):
             yield f"/{path}: did not go in"

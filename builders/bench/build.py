@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from builders import rebuild as rebuilds
 from builders.bench import (
     anew,
+    attest,
     cold,
     emulated,
+    publish,
     service_change,
     single,
     sizes,
@@ -99,6 +101,8 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], tuple[Figure, ...]]] = {
     "service-change": service_change.service_change,
     "emulation": emulation,
     "rebuild": rebuild,
+    "publish": publish.publish,
+    "attest": attest.attest,
 }
 """What takes the measurements of `claims.BUILD`, by name."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from builders.bench.claim import Claim, Measurement
 from builders.bench.record import Suite
 from builders.bench.serve.claims import SERVE
+from builders.bench.trust_claims import TRUST
 
 BUILD = (
     Measurement(
@@ -286,6 +287,7 @@ BUILD = (
         ),
         claims=(Claim(name="bytes", text="differing bytes after a rebuild", unit="B", target=0),),
     ),
+    *TRUST,
 )
 """Every measurement of `nox -s bench -- build`, in the page's order."""
 

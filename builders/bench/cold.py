@@ -93,7 +93,8 @@ def _timed(bench: Bench, words: tuple[str, ...]) -> tuple[Figure, ...]:
         try:
             begun = time.perf_counter()
             run(
-                ["sh", "-c", command],
+                # What a run reports goes to standard output; what is shown here is the other.
+                ["sh", "-c", f"exec >&2; {command}"],
                 cwd=checkout,
                 env=environment,
                 timeout=LIMIT_SECONDS,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 
-from builders import host, inputs, model, project, report, serve, stages
+from builders import host, host_venv, inputs, model, project, report, serve, stages
 from builders import plan as plans
 from builders.commands.arguments import port
 from builders.errors import ModelError
 from builders.inputs import Needs
+from builders.inventory import locks as inventory_locks
+from builders.inventory import notices
 from builders.selection import Selection
 from builders.wheelhouse.gather import Toolchain
 
@@ -50,11 +52,23 @@ def run(arguments: argparse.Namespace) -> int:
         python = stages.host_python(checkout, cell.backend, toolchain, reporter)
         with reporter.step("model"):
             directory = model.directory(checkout, cell.model, cell.format)
+        with reporter.step("inventory"):
+            here = host.current()
+            wheels = stages.wheels_of(checkout, cell.backend, here, toolchain, reporter)
+            told = notices.of_host(
+                checkout.store,
+                inventory_locks.on_host(
+                    checkout, cell, platform=here, wheels=wheels, directory=directory
+                ),
+                wheels=wheels,
+                site=host_venv.site(python),
+            )
     serve.serve(
         serve.Service(
             python=python,
             module_path=(checkout.images / "service", checkout.images / cell.backend),
             model=directory.path,
+            inventory=told.inventory,
             host=arguments.host,
             port=arguments.port,
         ),

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -71,6 +71,12 @@ class Engine:
     native: str
     platforms: tuple[str, ...]
     versions: Versions
+
+    @property
+    def described(self) -> Mapping[str, str]:
+        """Its kind, and the versions of its parts that say one."""
+        said = {name: version for name, version in asdict(self.versions).items() if version}
+        return {"kind": self.kind, **said}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -284,6 +284,7 @@ def container_options(
     return {
         "detach": True,
         "network_mode": "none",
+        "use_config_proxy": False,  # Docker's configuration may hold one, with its password
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],

@@ -19,7 +19,7 @@ from builders.process import run
 UNPACK_SECONDS = 300.0
 _PARTIAL = ".partial-"
 _VERSIONS = "packages.json"
-_KEYRING_PACKAGE = "debian-archive-keyring"
+KEYRING_PACKAGE = "debian-archive-keyring"
 
 
 Suites = tuple[tuple[str, tuple[str, ...]], ...]
@@ -31,7 +31,7 @@ RELEASES: Mapping[tuple[str, str], tuple[Distribution, Suites]] = {
     ("debian", "bookworm"): (
         DEBIAN,
         (
-            ("bookworm", (_KEYRING_PACKAGE, "runc")),
+            ("bookworm", (KEYRING_PACKAGE, "runc")),
             (
                 "trixie",
                 ("docker.io", "docker-cli", "docker-buildx", "containerd", "tini", "qemu-user"),
@@ -170,16 +170,53 @@ def _programs(directory: Path) -> Programs:
 
 def _make(recipe: Recipe, scratch: Path, note: Callable[[str], None]) -> Path:
     """Download and unpack the packages of a recipe; return a directory that is complete."""
-    served = mirrors(recipe.distribution)
-    unpacked = scratch / "unpacked"
+    tree, versions = unpacked(
+        recipe.distribution,
+        recipe.suites,
+        architecture=recipe.architecture,
+        scratch=scratch,
+        note=note,
+    )
+    complete = scratch / "complete"
+    gather(tree, complete / "bin", PROGRAMS)
+    text = json.dumps(versions, indent=1, sort_keys=True)
+    (complete / _VERSIONS).write_text(text, encoding="utf-8")
+    return complete
+
+
+def unpacked(
+    distribution: Distribution,
+    suites: Suites,
+    *,
+    architecture: str,
+    scratch: Path,
+    note: Callable[[str], None],
+) -> tuple[Path, Mapping[str, str]]:
+    """Download packages, verified against the distribution's signed lists, and unpack them.
+
+    Args:
+        distribution: Whose they are.
+        suites: Code names, each with names of packages, taken in this order.
+        architecture: Debian's name of it.
+        scratch: A directory for what is downloaded, and the tree.
+        note: Told what takes time.
+
+    Returns:
+        The tree that they make together, and the version of each package.
+
+    Raises:
+        FetchError: They cannot be downloaded.
+    """
+    served = mirrors(distribution)
+    tree = scratch / "unpacked"
     versions: dict[str, str] = {}
-    for suite, names in recipe.suites:
+    for suite, names in suites:
         index = Index(
             directory=scratch / "apt" / suite,
             mirrors=served,
             suite=suite,
-            architecture=recipe.architecture,
-            components=recipe.distribution.components,
+            architecture=architecture,
+            components=distribution.components,
         )
         note(f"reading the package lists of {suite}")
         index.update()
@@ -187,16 +224,12 @@ def _make(recipe: Recipe, scratch: Path, note: Callable[[str], None]) -> Path:
         megabytes = sum(package.size for package in packages) / 1e6
         note(f"downloading {len(packages)} packages of {suite} ({megabytes:.0f} MB)")
         files = index.download(packages, scratch / "debs")
-        _unpack(files.values(), unpacked)
+        _unpack(files.values(), tree)
         versions |= {package.name: package.version for package in packages}
-        if _KEYRING_PACKAGE in names:
-            keyring = unpacked / served.keyring.relative_to("/")
+        if KEYRING_PACKAGE in names:
+            keyring = tree / served.keyring.relative_to("/")
             served = replace(served, keyring=keyring.resolve())
-    complete = scratch / "complete"
-    gather(unpacked, complete / "bin", PROGRAMS)
-    text = json.dumps(versions, indent=1, sort_keys=True)
-    (complete / _VERSIONS).write_text(text, encoding="utf-8")
-    return complete
+    return tree, versions
 
 
 def _unpack(files: Iterable[Path], directory: Path) -> None:

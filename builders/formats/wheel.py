@@ -100,7 +100,7 @@ def importable_names(members: Iterable[str]) -> tuple[str, ...]:
     """
     modules: set[str] = set()
     packages: set[PurePosixPath] = set()
-    for path in filter(None, map(_installed, members)):
+    for path in filter(None, map(_contents, members)):
         stem, _, ending = path.name.partition(".")
         if ending != "py" and not (ending == "so" or ending.endswith((".so", ".pyd"))):
             continue
@@ -137,7 +137,7 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _is_left_out(member: str, patterns: Sequence[str]) -> bool:
-    path = _installed(member)
+    path = _contents(member)
     return path is not None and any(fnmatchcase(path.as_posix(), glob) for glob in patterns)
 
 
@@ -161,12 +161,15 @@ def _machine_code(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[se
     return {f"elf {program.machine}"}, set(program.versions_needed)
 
 
-def _installed(member: str) -> PurePosixPath | None:
-    """Return where a member goes below the site directory; None if elsewhere."""
+def _contents(member: str) -> PurePosixPath | None:
+    """Return where a member goes below the site directory; None if elsewhere, or no contents."""
     path = PurePosixPath(member)
+    return None if path.parts[0].endswith(".dist-info") else installed(path)
+
+
+def installed(path: PurePosixPath) -> PurePosixPath | None:
+    """Return where a member of a wheel goes below the site directory; None if elsewhere."""
     top = path.parts[0]
-    if top.endswith(".dist-info"):
-        return None
     if not top.endswith(".data"):
         return path
     scheme, *rest = path.parts[1:]

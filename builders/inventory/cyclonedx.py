@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from cyclonedx.contrib.license.factories import LicenseFactory
@@ -15,6 +16,7 @@ from cyclonedx.model.license import License
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from builders.files import digest_of
 from builders.inventory.component import Component, Kind
 
 _TYPES = {
@@ -22,11 +24,14 @@ _TYPES = {
     Kind.WHEEL: ComponentType.LIBRARY,
     Kind.LIBRARY: ComponentType.LIBRARY,
     Kind.MODEL: ComponentType.MACHINE_LEARNING_MODEL,
+    Kind.FILE: ComponentType.FILE,
     Kind.SERVICE: ComponentType.APPLICATION,
 }
 
-_SOURCE = "io.equivec:source-sha256"
-_KIND = "io.equivec:kind"
+KIND = "io.equivec:kind"
+SOURCE = "io.equivec:source-sha256"
+TEXT = "io.equivec:licence-text"
+"""Properties of a component: its `Kind`, of what it was compiled here, and a file of the image."""
 
 
 def sbom(name: str, digest: str, components: Sequence[Component], *, epoch: int) -> str:
@@ -50,29 +55,52 @@ def sbom(name: str, digest: str, components: Sequence[Component], *, epoch: int)
         purl=PackageURL(type="oci", name=name.rpartition("/")[2], version=digest),
         hashes=[_sha256(sha256)],
     )
+    return _document(image, f"urn:oci:{digest}", components, epoch)
+
+
+def inside(title: str, components: Sequence[Component], *, epoch: int) -> str:
+    """Return the inventory that an image holds, which cannot know the image's digest.
+
+    Args:
+        title: The image's, without a place where it might be published.
+        components: The inventory.
+        epoch: See `sbom`.
+    """
+    image = CycloneComponent(name=title, type=ComponentType.CONTAINER, bom_ref="image")
+    named = f"urn:equivec:{digest_of([title, *map(asdict, components)])}"
+    return _document(image, named, components, epoch)
+
+
+def _document(
+    image: CycloneComponent, named: str, components: Sequence[Component], epoch: int
+) -> str:
     bom = Bom(
         components=[_component(each) for each in components],
-        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:oci:{digest}"),
+        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, named),
         metadata=BomMetaData(component=image, timestamp=datetime.fromtimestamp(epoch, UTC)),
     )
     bom.register_dependency(image, bom.components)
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
 
 
-def _component(component: Component) -> CycloneComponent:
-    properties = [Property(name=_KIND, value=str(component.kind))]
+def _component(component: Component, owner: str = "") -> CycloneComponent:
+    """Return a component; one that is inside another is named with it."""
+    properties = [Property(name=KIND, value=str(component.kind))]
     if component.source:
-        properties.append(Property(name=_SOURCE, value=component.source))
+        properties.append(Property(name=SOURCE, value=component.source))
+    properties += [Property(name=TEXT, value=path) for path in component.texts]
+    own = component.purl or f"{component.name}@{component.version or component.sha256}"
+    reference = f"{owner}#{own}" if owner else own
     return CycloneComponent(
         name=component.name,
         type=_TYPES[component.kind],
         version=component.version or None,
-        bom_ref=component.purl or f"{component.name}@{component.version or component.sha256}",
+        bom_ref=reference,
         purl=PackageURL.from_string(component.purl) if component.purl else None,
         hashes=[_sha256(component.sha256)] if component.sha256 else [],
         licenses=_licences(component),
         properties=properties,
-        components=[_component(part) for part in component.parts],
+        components=[_component(part, reference) for part in component.parts],
     )
 
 

@@ -34,20 +34,24 @@ class Declared:
     """What an image is made of, by its locks.
 
     Attributes:
+        title: The image's name, without a place where it might be published.
         debian: The packages of the root file system, by name.
         root: The diffIDs of the layers that they were unpacked to, which are the image's first.
         wheels: The wheels, by name.
         model: The model, with where it comes from and its licences.
         service: The service, with the backend's code; the check `inputs` holds its files.
         files: The sha256 of each of the model's files, by its path in the model's directory.
+        epoch: The time that everything in the image bears, in seconds since 1970.
     """
 
+    title: str
     debian: Mapping[str, Locked]
     root: tuple[str, ...]
     wheels: Mapping[str, Locked]
     model: Component
     service: Component
     files: Mapping[str, str]
+    epoch: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +75,7 @@ def take(tree: FileTree, diff_ids: Sequence[str], declared: Declared) -> Invento
         diff_ids: Of its layers.
         declared: What its locks say.
     """
-    packages = [
-        *_locked(found.debian_packages(tree), declared.debian),
-        *_locked(found.wheels(tree), declared.wheels),
-        declared.model,
-        declared.service,
-    ]
+    packages = components(found.debian_packages(tree), found.wheels(tree), declared)
     findings = (
         *_differences(Kind.DEBIAN, packages, declared.debian),
         *_differences(Kind.WHEEL, packages, declared.wheels),
@@ -85,14 +84,33 @@ def take(tree: FileTree, diff_ids: Sequence[str], declared: Declared) -> Invento
         *(f"/{path}: of no component" for path in _strangers(tree, declared)),
     )
     return Inventory(
-        components=tuple(sorted(packages, key=lambda component: component.key)),
+        components=packages,
         check=from_findings("inventory", findings, figure=len(packages)),
     )
 
 
-def _locked(components: Iterable[Component], lock: Mapping[str, Locked]) -> Iterator[Component]:
+def components(
+    debian: Iterable[Component], wheels: Iterable[Component], declared: Declared
+) -> tuple[Component, ...]:
+    """Return an inventory, by kind and name, with what the locks know.
+
+    Args:
+        debian: The Debian packages, as they say themselves what they are.
+        wheels: The wheels, likewise.
+        declared: What the locks say.
+    """
+    packages = (
+        *_locked(debian, declared.debian),
+        *_locked(wheels, declared.wheels),
+        declared.model,
+        declared.service,
+    )
+    return tuple(sorted(packages, key=lambda component: component.key))
+
+
+def _locked(packages: Iterable[Component], lock: Mapping[str, Locked]) -> Iterator[Component]:
     """Yield components with what the lock knows of them."""
-    for component in components:
+    for component in packages:
         known = lock.get(component.name)
         if known is None:
             yield component
@@ -101,9 +119,9 @@ def _locked(components: Iterable[Component], lock: Mapping[str, Locked]) -> Iter
 
 
 def _differences(
-    kind: Kind, components: Sequence[Component], lock: Mapping[str, Locked]
+    kind: Kind, packages: Sequence[Component], lock: Mapping[str, Locked]
 ) -> Iterator[str]:
-    here = [component for component in components if component.kind is kind]
+    here = [component for component in packages if component.kind is kind]
     for component in here:
         known = lock.get(component.name)
         if known is None:

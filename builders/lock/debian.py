@@ -104,7 +104,18 @@ def read(base: Path, platform: str) -> DebianLock:
     Raises:
         LockError: It is missing, malformed, names a file twice, or is not the lists' lock.
     """
-    path = lock_path(base, platform)
+    lock = read_file(lock_path(base, platform), platform)
+    for packages, name in ((lock.root, ROOT_LIST), (lock.test, TEST_LIST)):
+        _check_list(packages, listed(base / name, platform), lock_path(base, platform), name)
+    return lock
+
+
+def read_file(path: Path, platform: str) -> DebianLock:
+    """Read a lock for a platform from a file, wherever that is.
+
+    Raises:
+        LockError: It is missing, malformed, or names a file twice.
+    """
     text = read_text(path, f"there is no lock of Debian packages for {platform}")
     try:
         document = _Document.model_validate(parse_json(text, path))
@@ -117,8 +128,6 @@ def read(base: Path, platform: str) -> DebianLock:
         test=tuple(DebianPackage(**package.model_dump()) for package in document.test),
     )
     _check(lock, path)
-    for packages, name in ((lock.root, ROOT_LIST), (lock.test, TEST_LIST)):
-        _check_list(packages, listed(base / name, platform), path, name)
     return lock
 
 

@@ -19,12 +19,13 @@ from builders.matrix.model import (
     Model,
     ModelFile,
 )
+from builders.matrix.publication import Publications
+from builders.matrix.release import Release
 from builders.matrix.section import (
     ENGINE,
     PAGE,
     PREFIX,
     PROMPT,
-    PUBLICATION,
     RULES,
     Format,
     Formats,
@@ -36,6 +37,7 @@ from builders.matrix.section import (
     Section,
     unrepeated,
 )
+from builders.matrix.trust import Identity, Trust
 from builders.matrix.yaml_file import Location, Problem, YamlFile
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Backend",
     "Default",
     "Format",
+    "Identity",
     "Input",
     "KnownAnswer",
     "Matrix",
@@ -52,7 +55,9 @@ __all__ = [
     "Model",
     "ModelFile",
     "Platform",
+    "Release",
     "Tolerance",
+    "Trust",
     "load",
 ]
 
@@ -118,8 +123,9 @@ class Matrix(Section):
     """The time of every file in every image, in seconds since 1970."""
     engine: str = Field(pattern=ENGINE)
     """The Docker engine: `auto`, `private`, or a URL."""
-    publication: str = Field(pattern=PUBLICATION)
-    """Where passing images go: `oci:DIRECTORY`, an OCI image layout."""
+    publication: Publications
+    """Where passing images go: `oci:DIRECTORY`, an OCI image layout; `docker://HOST/NAME`, a
+    registry; or a list of them."""
     prefix: str = Field(pattern=PREFIX, max_length=100)
     """The beginning of images' names: `<prefix>/<backend>-<model>`."""
     find_links: Mapping[Name, Annotated[str, Field(pattern=PAGE)]] = {}
@@ -137,6 +143,10 @@ class Matrix(Section):
     """The models there are."""
     accept_licences: Annotated[tuple[str, ...], AfterValidator(unrepeated)] = ()
     """SPDX identifiers of licences that are not open, under which images may be published."""
+    trust: Trust = Field(default_factory=Trust)
+    """Who may say that an image passed. Left out: nothing is signed, and nothing has to be."""
+    release: Release = Field(default_factory=Release)
+    """Which images are released, what they must be, and the tags that they get."""
     default: Default = Field(default_factory=Default)
     """Which cells run without being named."""
 

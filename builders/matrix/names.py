@@ -35,6 +35,7 @@ def findings(content: object) -> Iterator[tuple[Location, str]]:
         place = ("models", model, "default_prompt")
         yield from _undefined(content, place, f"models.{model}.prompts", prompts)
     for axis, table in tables.items():
+        yield from _undefined(content, ("release", axis), axis, table)
         yield from _undefined(content, ("default", axis), axis, table)
     yield from _collisions(_keys(tables["backends"]), _keys(tables["models"]))
 

@@ -19,7 +19,7 @@ NAME = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 PREFIX = r"^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$"
 ENGINE = r"^(auto|private|(unix|tcp)://.+)$"
-PUBLICATION = r"^oci:.+$"
+PUBLICATION = r"^(oci:.+|docker://[A-Za-z0-9._:\[\]-]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)$"
 SOURCE = (
     r"^(fixture:[a-z0-9]+([._-][a-z0-9]+)*"
     r"|hub:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*@[0-9a-f]{40}"
@@ -30,13 +30,14 @@ FILE = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
 SHA256 = r"^[0-9a-f]{64}$"
 PROMPT = r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$"
 PAGE = r"^(https?|file)://\S+$"
+ISSUER = r"^https://\S+$"
 
 RULES: Mapping[str, str] = {
     NAME: "must be lower-case letters and digits, with single '-', '.' or '_' between them",
     DIGEST: "must be sha256: and 64 lower-case hexadecimal digits",
     PREFIX: "must be an image name's beginning: equivec, or ghcr.io/owner/equivec",
     ENGINE: "must be auto, private, or the URL of an engine: unix:///run/docker.sock",
-    PUBLICATION: "must be oci: and a directory",
+    PUBLICATION: "must be oci: and a directory, or docker:// and a registry: docker://ghcr.io/acme",
     SOURCE: "must be fixture:NAME, hub:OWNER/NAME@COMMIT (40 hexadecimal digits: a branch moves),"
     " file:DIRECTORY, or openai:MODEL",
     REPOSITORY: "must be hub:OWNER/NAME@COMMIT (40 hexadecimal digits: a branch moves)",
@@ -44,6 +45,7 @@ RULES: Mapping[str, str] = {
     SHA256: "must be 64 lower-case hexadecimal digits",
     PROMPT: "must be letters and digits, with single '-' or '_' between them",
     PAGE: "must be the URL of a page that links to wheels: https://HOST/PATH",
+    ISSUER: "must be the URL of an OpenID provider: https://HOST/PATH",
 }
 """What each pattern means, in words."""
 

@@ -102,7 +102,7 @@ def _keys(model: type[BaseModel], location: Location) -> tuple[str, ...]:
         if isinstance(current, type) and issubclass(current, BaseModel):
             current = _present(current.model_fields[str(part)].annotation)
         else:
-            current = get_args(current)[-1]
+            current = [each for each in get_args(current) if each is not Ellipsis][-1]
     return tuple(current.model_fields)
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from builders.report import left_out, terminal
 from builders.report.terminal import Marks
 
-Result = Literal["passed", "unchanged", "failed", "refused", "left out"]
+Result = Literal["passed", "unchanged", "built", "failed", "refused", "absent", "left out"]
 
 WIDE = 120
 """Columns from which on a cell's figures stand beside its id, and not below it."""
@@ -23,12 +23,14 @@ WIDE = 120
 STYLES: dict[Result, str] = {
     "passed": "green",
     "unchanged": "green",
+    "built": "green",
     "failed": "bold red",
     "refused": "yellow",
+    "absent": "yellow",
     "left out": "dim",
 }
 
-WITHOUT_FIGURES: tuple[Result, ...] = ("refused", "left out")
+WITHOUT_FIGURES: tuple[Result, ...] = ("refused", "absent", "left out")
 """The results of cells that nothing was done for."""
 
 
@@ -38,8 +40,9 @@ class Row:
 
     cell: str
     result: Result
-    """`unchanged`: an earlier run's verdict holds, and nothing was done. `refused`: by its locks,
-    as matrix.yaml expects (one that is refused unexpectedly has failed)."""
+    """`unchanged`: an earlier run's verdict holds, and nothing was done. `built`: a machine that
+    tests it is elsewhere. `refused`: by its locks, as matrix.yaml expects (one that is refused unexpectedly has
+    failed). `absent`: the vectors of a host that is elsewhere, which nobody brought."""
     reason: str = ""
     """Why it failed, was refused or left out; of another, what people should know."""
     digest: str | None = None

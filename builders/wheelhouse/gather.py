@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builders.engine import Engine
+from builders.errors import BuildError
 from builders.files import sha256_of
 from builders.formats import wheel as wheel_file
 from builders.lock import wheels as wheel_lock
@@ -26,10 +27,12 @@ class Toolchain:
     Attributes:
         lock: The lock of the compilers that is in force, for the build platform.
         engine: Gives the engine that builds; only asked when something is to be built.
+        compiled: Wheels that were built elsewhere, by backend and platform: those are taken.
     """
 
     lock: DebianLock
     engine: Callable[[], Engine]
+    compiled: Mapping[tuple[str, str], tuple[Path, ...]] = field(default_factory=dict)
 
 
 def wheels_of(
@@ -79,12 +82,47 @@ def _built(
     toolchain: Toolchain,
     note: Callable[[str], None],
 ) -> tuple[Path, ...]:
+    if (backend, lock.platform) in toolchain.compiled:
+        return _fit(project, backend, lock, toolchain.compiled[backend, lock.platform])
     if not lock.platform.startswith("linux/"):
         return tuple(local.built(project, backend, source, note=note) for source in lock.sources)
     return tuple(
         stage.built(project, planned, toolchain.lock, toolchain.engine, note=note)
         for planned in build.planned(project, backend, lock.platform, toolchain.lock)
     )
+
+
+def _fit(
+    project: Project, backend: str, lock: WheelLock, wheels: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """Return wheels that were built elsewhere, once they have passed the audit of those built here.
+
+    Raises:
+        BuildError: They are of other source archives than the lock's, or not what their recipes
+            promise.
+    """
+    built = sorted(wheel_file.distribution(wheel.name) for wheel in wheels)
+    wanted = sorted((source.name, source.version) for source in lock.sources)
+    if built != wanted:
+        raise BuildError(
+            f"the wheels that were compiled elsewhere are {_listed(built)};"
+            f" the lock has {_listed(wanted)}",
+            where=f"{backend} {lock.platform}",
+            remedy="build the image anew, from this checkout",
+        )
+    for wheel in wheels:
+        name, _ = wheel_file.distribution(wheel.name)
+        audit.refuse_unfit(
+            wheel,
+            recipes.read(project.images / backend, name).document,
+            platform=lock.platform,
+            builder_paths=(str(project.root), str(project.store.cache)),
+        )
+    return wheels
+
+
+def _listed(names: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in names) or "none"
 
 
 def _add(project: Project, path: Path) -> Wheel:

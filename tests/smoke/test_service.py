@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from builders.smoke.cell import SmokeCell
 
@@ -49,7 +50,11 @@ def test_credits(answers: Answers, cell: SmokeCell) -> None:
     assert answer["body"]["model"]["name"] == cell.model
     components = answer["body"]["components"]
     assert {each["kind"] for each in components} == {"python", "debian"}
-    without = [each["name"] for each in components if not (each["licences"] or each["text"])]
+    wheels = [each for each in components if each["kind"] == "python"]
+    assert {each["name"]: Version(each["version"]) for each in wheels} == {
+        wheel.name: Version(wheel.version) for wheel in cell.wheels
+    }
+    without = [each["name"] for each in components if not (each["licences"] or each["texts"])]
     assert not without, f"named without a licence: {', '.join(without)}"
 
 
@@ -65,6 +70,22 @@ def test_openai_interface(answers: Answers, cell: SmokeCell) -> None:
     expected = answers["embed"]["body"]["embedding"]
     assert found["embedding"] == pytest.approx(expected, abs=1e-5, nan_ok=True)
     assert {answers["embed"]["space"], answer["space"]} == {cell.vector_space}
+
+
+def test_generate_interface(answers: Answers, cell: SmokeCell) -> None:
+    """It has the same vectors, and the configuration that the answer names is the one in force."""
+    answer, config = answers["generate"], answers["config"]
+    assert (answer["status"], config["status"]) == (200, 200), (answer["body"], config["body"])
+    expected = answers["embed"]["body"]["embedding"]
+    assert answer["body"]["embedding"] == pytest.approx(expected, abs=1e-5, nan_ok=True)
+    metadata = answer["body"]["metadata"]
+    assert (metadata["model"], metadata["dimensions"]) == (cell.model, cell.dimension)
+    assert metadata["server_config_id"] == config["body"]["config_id"]
+    assert answer["space"] == cell.vector_space
+
+
+def test_no_administration_without_a_token(answers: Answers) -> None:
+    assert answers["admin"]["status"] == 404, answers["admin"]["body"]
 
 
 def test_image(answers: Answers, cell: SmokeCell) -> None:

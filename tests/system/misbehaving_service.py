@@ -1,7 +1,8 @@
 """Runs inside a test's container in place of the service, and does what its argument says.
 
-`{}` behaves well. `health`, `embedding`, `openai` and `space` replace answers, or what they say,
-and `components` are more of them in the credits;
+`{}` behaves well. `health`, `embedding`, `openai`, `generate`, `config` and `space` replace
+answers, or what they say, and `components` are more of them in the credits; with `admin` it reloads
+for everybody;
 `loading` never gets ready, `silent` takes connections and says nothing, `embed` is "hang" or "die",
 `deaf` ignores SIGTERM, with `images` it embeds them, and with `asks` it answers nothing without the
 API that it is told of.
@@ -27,10 +28,14 @@ class Service(BaseHTTPRequestHandler):
             with urllib.request.urlopen(os.environ["EMBEDDING_OPENAI_BASE_URL"]) as upstream:
                 upstream.read()
         if self.path == "/credits":
-            licensed = {"name": "stub", "licences": [], "text": "copyright"}
-            found = [licensed | {"kind": kind} for kind in ("python", "debian")]
+            licensed = {"version": "1.0", "licences": [], "texts": ["copyright"]}
+            wheel, package = ({"name": "small", "kind": "python"}, {"name": "c", "kind": "debian"})
+            found = [wheel | licensed, package | licensed]
             components = found + plan.get("components", [])
             self.answer({"model": {"name": plan["health"]["model"]}, "components": components})
+            return
+        if self.path == "/embedding/config":
+            self.answer({"config_id": plan.get("config", "1")})
             return
         self.answer({**plan["health"], "embedding_model_loaded": not plan.get("loading")})
 
@@ -45,6 +50,12 @@ class Service(BaseHTTPRequestHandler):
         vector = {"embedding": plan["embedding"], "dimension": health["dimension"]}
         if code := self.refusal(body):
             self.answer({"error": {"code": code}}, status=422)
+        elif self.path.startswith("/admin/"):
+            self.answer({}, status=200 if "admin" in plan else 404)
+        elif self.path == "/embedding/generate":
+            names = {"model": health["model"], "dimensions": health["dimension"]}
+            embedding = plan.get("generate", plan["embedding"])
+            self.answer({"embedding": embedding, "metadata": {**names, "server_config_id": "1"}})
         elif self.path == "/v1/embeddings":
             self.answer({"data": [{"embedding": plan.get("openai", plan["embedding"])}]})
         else:

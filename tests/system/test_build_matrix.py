@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 
 from builders import engine, publication, verdict
+from builders.attestation import files as attestations
+from builders.attestation import provenance, test_result
+from builders.attestation.statement import Kind
 from builders.engine import connection, containers
 from builders.paths import ROOT
 from builders.store import cache_directory
+from tests.system import another_host
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 BACKENDS = ("llama-cpp", "onnxruntime", "sentence-transformers")
@@ -100,6 +104,7 @@ def test_every_cell_passes_every_check(verdicts: Mapping[tuple[str, str], verdic
         names = {check.name for check in judged.checks}
         # One of each kind: none was left out.
         assert {
+            "inventory", "notices",
             "wheel-record", "elf-machine", "needed-libraries", "times", "byte-code",
             "smoke:shared-libraries-load", "smoke:embedding", "smoke:no-network",
             "parity:distance", "parity:max-abs-difference", "parity:overlap-at-10",
@@ -147,6 +152,42 @@ def test_what_was_tested_is_what_is_published(
         assert publication.published_digest(images, image(backend), platform) == digest
         manifest = json.loads((images / "blobs" / "sha256" / digest[7:]).read_bytes())
         assert manifest["config"]["digest"] == judged.subject.config_digest
+
+
+def test_what_was_found_is_stated_of_every_image_and_index(
+    run: Run, verdicts: Mapping[tuple[str, str], verdict.Verdict]
+) -> None:
+    directory = run.checkout / "dist" / "attestations"
+    for judged in verdicts.values():
+        stated = {
+            each.statement.kind: each.statement
+            for each in attestations.read(directory, judged.subject.digest)
+        }
+        assert set(stated) == set(Kind)
+        assert test_result.verdict_of(stated[Kind.TEST_RESULT]) == judged
+        assert "matrix.yaml" in provenance.provenance_of(stated[Kind.PROVENANCE]).files
+    listed = json.loads((run.checkout / "dist" / "images" / "index.json").read_bytes())
+    for entry in listed["manifests"]:
+        (index,) = attestations.read(directory, entry["digest"])
+        assert set(test_result.platforms_of(index.statement)) == set(PLATFORMS)
+    assert "\nunsigned: `trust` in matrix.yaml names nobody\n" in run.output
+
+
+def test_a_stranger_finds_nothing_wrong_with_it(run: Run) -> None:
+    python = run.checkout / ".nox" / "equivec" / "bin" / "python"
+    completed = subprocess.run(
+        [str(python), "-m", "builders", "verify", "oci:dist/images"],
+        cwd=run.checkout,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    for question in ("content", "test-result", "provenance", "sbom"):
+        assert completed.stdout.count(f" {question} ") >= len(BACKENDS) * len(PLATFORMS)
+    assert completed.stdout.count("\nunsigned: all of it agrees") == len(BACKENDS)
+    assert all(f"{image(backend)}\n" in completed.stdout for backend in BACKENDS)
 
 
 def test_the_engine_has_the_images_under_readable_names(
@@ -253,3 +294,30 @@ def test_a_second_run_does_nothing_and_says_so(run: Run) -> None:
     assert "smoke" not in completed.stdout
     after = (run.checkout / "dist" / "images" / "blobs" / "sha256").iterdir()
     assert all(before[path] == path.stat().st_mtime_ns for path in after)
+
+
+def test_the_row_of_a_host_elsewhere_is_absent_until_its_vectors_are_brought(
+    run: Run, tmp_path: Path
+) -> None:
+    assert f"3 cells absent: a {another_host.PLATFORM} host is needed" in run.output
+    path, python = tmp_path / "mac.json", run.checkout / ".nox" / "equivec" / "bin" / "python"
+
+    def ran(command: str, option: str) -> str:
+        completed = subprocess.run(
+            [str(python), "-m", "builders", command, option, path, *another_host.SELECTED],
+            cwd=run.checkout,
+            env={**environment(), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
+
+    ran("reference", "--export")
+    path.write_text(json.dumps(another_host.brought(json.loads(path.read_bytes()))), "utf-8")
+    filled = ran("build-matrix", "--reference")
+    (row,) = (line for line in filled.splitlines() if line.endswith("passed"))
+    assert another_host.CELL in row
+    assert "2 unchanged" in filled
+    assert "absent" not in filled

@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from builders.paths import ROOT
 from builders.store import cache_directory
@@ -65,6 +66,13 @@ def test_it_serves_until_it_is_interrupted() -> None:
         with urllib.request.urlopen(request, timeout=30) as answer:
             body = json.loads(answer.read())
         assert body["dimension"] == len(body["embedding"]) == 768
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/credits", timeout=30) as answer:
+            components = {each["name"]: each for each in json.loads(answer.read())["components"]}
+        assert {each["kind"] for each in components.values()} == {"python"}
+        assert components["onnxruntime"]["libraries"]
+        texts = [text for each in components.values() for text in each["texts"]]
+        assert texts
+        assert all(Path(text).is_file() for text in texts)
 
         process.send_signal(signal.SIGINT)
 

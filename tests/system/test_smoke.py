@@ -304,18 +304,24 @@ def test_wrong_vectors(bench: Bench, tmp_path: Path, vector: list[float], words:
 
 
 @pytest.mark.parametrize(
-    ("plan", "words"),
+    ("plan", "found"),
     [
-        ({"openai": [0.0, 1.0, 0.0, 0.0]}, "approx"),
-        ({"space": "sha256:" + "0" * 64}, "sha256:0000"),
+        ({"openai": [0.0, 1.0, 0.0, 0.0]}, {"openai-interface": "approx"}),
+        ({"generate": [0.0, 1.0, 0.0, 0.0]}, {"generate-interface": "approx"}),
+        ({"config": "another"}, {"generate-interface": "'another'"}),
+        (
+            {"space": "sha256:" + "0" * 64},
+            {"openai-interface": "sha256:0000", "generate-interface": "sha256:0000"},
+        ),
+        ({"admin": True}, {"no-administration-without-a-token": "200"}),
     ],
 )
-def test_wrong_answers_of_openais_interface(
-    bench: Bench, tmp_path: Path, plan: dict[str, Any], words: str
+def test_wrong_answers_of_other_interfaces(
+    bench: Bench, tmp_path: Path, plan: dict[str, Any], found: dict[str, str]
 ) -> None:
     checks = judged(bench, bench.service(**plan), tmp_path)
-    assert failed(checks) == {"openai-interface"}
-    assert words in details(checks, "openai-interface")
+    assert failed(checks) == set(found)
+    assert all(words in details(checks, name) for name, words in found.items())
 
 
 SEEING = {**HEALTH, "inputs": ["text", "image"]}
@@ -392,10 +398,17 @@ def test_wrong_health(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_component_without_a_licence(bench: Bench, tmp_path: Path) -> None:
-    stranger: dict[str, Any] = {"name": "stranger", "kind": "python", "licences": [], "text": None}
+    stranger: dict[str, Any] = {"name": "stranger", "kind": "debian", "licences": [], "texts": []}
     checks = judged(bench, bench.service(components=[stranger]), tmp_path)
     assert failed(checks) == {"credits"}
     assert "named without a licence: stranger" in details(checks, "credits")
+
+
+def test_credits_of_other_wheels(bench: Bench, tmp_path: Path) -> None:
+    other = {"name": "other", "version": "2.0", "kind": "python", "licences": ["MIT"], "texts": []}
+    checks = judged(bench, bench.service(components=[other]), tmp_path)
+    assert failed(checks) == {"credits"}
+    assert "other" in details(checks, "credits")
 
 
 def test_wrong_installation(bench: Bench, tmp_path: Path) -> None:
@@ -418,7 +431,7 @@ def test_wrong_installation(bench: Bench, tmp_path: Path) -> None:
     )
     checks = judged(bench, bench.service(), tmp_path, cell)
     assert failed(checks) == {
-        *("machine", "wheel", "promised-libraries", "shared-libraries-load"),
+        *("credits", "machine", "wheel", "promised-libraries", "shared-libraries-load"),
     }
     promised = details(checks, "promised-libraries")
     assert "small.libs/libnone.so: 0" in promised

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import model, pipeline, report
+from builders import model, report, work
 from builders.commands import fetch, lock
 from builders.errors import LockError, ModelError, SelectionError
 from builders.matrix import Model, ModelFile, load
@@ -56,7 +56,7 @@ def test_a_run_goes_without_an_anchor_that_was_not_fetched_and_says_so(project: 
     quantised = cell(project.matrix, "llama-cpp", f"{BERT}-q8-0", "linux/amd64")
     stream = io.StringIO()
     with report.reporter([quantised.id], stream=stream, environment={}) as reporter:
-        found = pipeline._with_what_is_here(project, [quantised], reporter)
+        found = work._with_what_is_here(project, [quantised], reporter)
 
     assert set(found.matrix.models) == {f"{BERT}-q8-0"}
     assert f"not held against onnxruntime-{HUB_MODEL}" in stream.getvalue()

@@ -35,6 +35,7 @@ NAMES = [
     "no-privileges",
     "times",
     "inventory",
+    "notices",
 ]
 
 

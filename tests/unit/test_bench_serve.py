@@ -242,12 +242,16 @@ class TestFigures:
         }
 
     def test_short_texts_are_held_against_their_own_p99_and_one_batch(self) -> None:
-        figures = endurance.length_figures([(10, 90, 80), (10, 90, 120), (10, 90, 100)])
-        assert {one.claim: one.value for one in figures} == {
+        rounds = [
+            endurance.Round(alone=10, typical=70, batch=90, among=among) for among in (80, 120, 100)
+        ]
+        assert {one.claim: one.value for one in endurance.length_figures(rounds)} == {
             "alone": 10,
+            "typical": 70,
             "batch": 90,
             "among": 100,
             "ratio": 1,
+            "ratio-typical": 1.25,
         }
 
     def test_a_request_that_was_accepted_and_lost_counts(self) -> None:
@@ -260,11 +264,12 @@ class TestFigures:
 
     def test_each_measurement_s_figures_are_claimed(self) -> None:
         named = {each.name: {claim.name for claim in each.claims} for each in claims.SERVE}
+        once = endurance.Round(alone=1, typical=1, batch=1, among=1)
         for name, figures in (
             ("infinity", comparisons.compared([(1, 1)])),
             ("llama-cpp-server", comparisons.compared([(1, 1)])),
             ("soak", endurance.soak_figures([asked(answers(1))], [1.0] * 3)),
-            ("lengths", endurance.length_figures([(1, 1, 1)])),
+            ("lengths", endurance.length_figures([once])),
             ("sigterm", endurance.end_figures([asked(answers(1))])),
         ):
             assert {one.claim for one in figures} == named[name]

@@ -88,6 +88,17 @@ def test_of_each_kind_those_stay_that_were_used_last(checkout: Project) -> None:
     assert gone(checkout, 0) == {*made["references"], *made["roots"]}
 
 
+def test_signatures_stay_that_attestations_bear(checkout: Project) -> None:
+    borne, other = (derived(checkout, "signatures", name, age=9) for name in ("borne", "other"))
+    for path in (borne, other):
+        (path / "envelope.json").write_text(path.name)
+    attestation = checkout.attestations / f"sha256-{'a' * 64}" / "sbom.dsse.json"
+    attestation.parent.mkdir(parents=True)
+    attestation.write_text(borne.name)
+
+    assert gone(checkout, 0) == {other}
+
+
 def test_what_is_used_again_is_new(checkout: Project) -> None:
     old, new = (derived(checkout, "roots", str(age), age=age) for age in (9, 1))
     assert gone(checkout, 1) == {old}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builders.cli import COMMANDS
-from builders.errors import ModelError
+from builders.errors import LayoutError, MergeError, ModelError
 from builders.paths import ROOT
 
 
@@ -57,6 +57,11 @@ def test_an_unknown_command_names_those_there_are() -> None:
         (("smoke", "--model", "fixture-678"), 11, "did you mean 'fixture-768'?"),
         (("build-matrix", "--only", "nothing-*"), 11, "no cell's id matches"),
         (("build-matrix", "--jobs", "0"), 2, "must be at least 1"),
+        (("build-matrix", "--layouts", "/nowhere"), LayoutError.exit_code, "holds no built image"),
+        (("build",), 2, "the following arguments are required: --to"),
+        (("build", "--platform", "darwin/arm64", "--to", "x"), 11, "none of the selected cells"),
+        (("merge",), 2, "the following arguments are required: DIR"),
+        (("merge", "/nowhere"), MergeError.exit_code, "/nowhere: is no directory"),
         (("serve", "--port", "70000"), 2, "must be between 1 and 65535"),
         (("serve", "--port", "0x", "--model", "fixture-768"), 2, "invalid port value"),
         (

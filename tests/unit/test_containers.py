@@ -10,6 +10,7 @@ from builders.engine.containers import RUN_LABEL, Limits, ReadOnlyMount, contain
 def test_a_container_can_do_no_harm() -> None:
     options = container_options(run="r", mounts=[], environment={}, limits=Limits())
     assert options["network_mode"] == "none"
+    assert options["use_config_proxy"] is False
     assert options["read_only"] is True
     assert options["cap_drop"] == ["ALL"]
     assert options["security_opt"] == ["no-new-privileges"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,19 @@ def test_what_is_locked_for_the_stage_is_fetched(project: Project) -> None:
     project.store.path(wheel("ninja").sha256).unlink()
     with pytest.raises(FetchError, match="ninja"):
         fetched(project, needs(AMD64))
+
+
+def test_what_was_compiled_elsewhere_needs_no_builders(project: Project) -> None:
+    wanted = replace(needs(AMD64), compiled=frozenset({("pkg", AMD64)}))
+    assert inputs._builders(project, wanted, toolchain()) == []
+
+
+def test_the_packages_of_an_image_that_was_built_elsewhere_are_fetched(project: Project) -> None:
+    keep(project, AMD64)
+    package = debian_package("libc6", b"newer libraries")
+    wanted = replace(needs(AMD64), locks=(toolchain(package),))
+    with pytest.raises(FetchError, match=ASKED):
+        fetched(project, wanted)
+
+    put(project, b"newer libraries", package.sha256)
+    assert fetched(project, wanted).base == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from builders.errors import ArchiveError
 from builders.inventory import cyclonedx
 from builders.inventory.component import Component, Kind
 from builders.inventory.inventory import Locked
@@ -64,12 +66,31 @@ def test_components_say_what_the_locks_and_the_image_know_of_them(tmp_path: Path
         purl="pkg:deb/debian/libc6@2.36-9%2Bdeb12u13?arch=amd64&distro=bookworm",
         sha256="c" * 64,
         licences=("BSD-3-clause", "LGPL-2.1+"),
+        texts=("/usr/share/doc/libc6/copyright",),
     )
     assert found["other-one"].purl == "pkg:pypi/other-one@2.0%2Bcpu"
     assert (found["other-one"].sha256, found["other-one"].source) == ("f" * 64, "9" * 64)
     (part,) = found["other-one"].parts
     assert (part.kind, part.name) == (Kind.LIBRARY, "libz-1.so.1")
     assert found["demo"].sha256 == DEMO_SHA256
+    assert [part.name for part in found["demo"].parts] == ["libdemo.so"]
+
+
+def test_a_library_is_part_of_the_wheel_that_brought_it_wherever_it_is(tmp_path: Path) -> None:
+    image = SoundImage()
+    inside = {"demo/lib/libllama.so.1": elf_file(), "demo/_core.so": elf_file()}
+    image.items |= wheel("demo", "1.0", inside)
+    (demo,) = (each for each in components(image, tmp_path) if each.name == "demo")
+    assert [part.name for part in demo.parts] == ["libllama.so.1"]
+    assert demo.parts[0].sha256 == hashlib.sha256(elf_file()).hexdigest()
+
+
+def test_a_malformed_record_ends_the_audit(tmp_path: Path) -> None:
+    image = SoundImage()
+    path = "usr/local/lib/python3.11/dist-packages/demo-1.0.dist-info/RECORD"
+    image.put(file(path, '"demo/__init__.py'))
+    with pytest.raises(ArchiveError, match="a malformed RECORD"):
+        image.audit(tmp_path)
 
 
 @pytest.mark.parametrize(

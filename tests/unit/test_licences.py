@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from builders import licences, pipeline, report
+from builders import licences, publishing, report
 from builders.errors import PublicationError
 from builders.formats.layout import Layout
 from builders.matrix import Matrix, load
@@ -18,6 +18,7 @@ from builders.plan import plan
 from builders.project import Project
 from builders.selection import Selection
 from builders.store import Store
+from tests.unit import attested
 
 MODEL = "fixture-768"
 
@@ -76,7 +77,8 @@ def test_an_image_that_passed_is_withheld_until_its_licence_is_accepted(
     )
     checkout = Project(root=tmp_path, matrix=whole, store=Store(tmp_path / "cache"))
     with report.reporter([]) as reporter:
-        found = pipeline._licensed(checkout, Finished(outcomes=passed, engine=None), reporter)
+        finished = Finished(outcomes=passed, engine=None, notary=attested.unsigned(checkout))
+        found = publishing._licensed(checkout, finished, reporter)
 
     errors = {outcome.cell.model: outcome.error for outcome in found.outcomes}
     assert errors["fixture-bert-384"] is None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from builders.check import Check
 from builders.errors import EngineError, PreflightError
+from builders.formats import layout
 from builders.matrix import load
 from builders.outcome import Outcome, failure, rows
 from builders.paths import ROOT
 from builders.plan import plan
 from builders.selection import Selection
 from builders.verdict import Environment, Inputs, Subject, Verdict
+from tests.unit.images import Image, file, tar
 
 PLAN = plan(load(ROOT / "tests" / "unit" / "matrix.yaml"), Selection(), "linux/amd64")
 CELL = PLAN.cells[1]
@@ -89,7 +92,7 @@ def test_every_cell_of_the_plan_has_a_row() -> None:
     assert shown[1].emulated
     assert shown[1].parity == (3e-4, 1e-4)
     assert shown[1].size_mb == 50.0
-    assert {row.result for row in shown[2:]} == {"left out"}
+    assert [row.result for row in shown[2:]] == ["absent", *["left out"] * 3]
     assert all(row.reason for row in shown[2:])
 
 
@@ -129,3 +132,13 @@ def test_an_earlier_verdict_is_called_unchanged() -> None:
         if row.cell == CELL.id
     )
     assert row.result == "unchanged"
+
+
+def test_an_image_that_was_only_built_has_not_passed(tmp_path: Path) -> None:
+    found = layout.read(Image(layers=[tar([file("a", b"x")])]).write(tmp_path / "layout"))
+    outcome = Outcome(cell=CELL, layout=found)
+
+    (row,) = (row for row in rows(PLAN, [outcome]) if row.cell == CELL.id)
+
+    assert outcome.remark == "built, and not tested"
+    assert (row.result, row.digest) == ("built", found.manifest_digest)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from builders import matrix, pipeline, publication, stages
+from builders import matrix, pipeline, stages, work
 from builders import plan as plans
 from builders.engine import Engine, Versions
-from builders.errors import EngineError, PreflightError, PublicationError, ReferenceVectorsError
-from builders.formats import layout
+from builders.errors import EngineError, PreflightError, ReferenceVectorsError
 from builders.inputs import InForce
 from builders.lock.debian import DebianLock, Libraries
 from builders.lock.wheels import format_contents, format_requirements, lock_path
 from builders.once import Once
 from builders.outcome import Outcome
-from builders.pipeline import Finished
 from builders.plan import Cell
 from builders.project import Project
 from builders.report import reporter
@@ -26,8 +23,7 @@ from builders.selection import Selection
 from builders.stages import Options, Shared
 from builders.store import Store
 from builders.wheelhouse.gather import Toolchain
-from tests.unit.images import Image, file, tar
-from tests.unit.test_outcome import WIDE, verdict
+from tests.unit import attested
 from tests.unit.test_preflight import lock, locked_backend, wheel
 
 PLATFORM = "darwin/arm64"  # so that no base image is asked for its libraries
@@ -56,7 +52,7 @@ def asked(tmp_path: Path, binary: str, *, expected: bool) -> tuple[Cell, Outcome
     cell = plans.runnable(planned)[0]
     stream = io.StringIO()
     with reporter([cell.id], stream=stream, environment={}) as told:
-        outcome = pipeline._preflight(project, cell, told)
+        outcome = work._preflight(project, cell, told)
     return cell, outcome, stream.getvalue()
 
 
@@ -95,13 +91,20 @@ def test_only_an_unexpected_refusal_fails_the_run(
 ) -> None:
     _, outcome, _ = asked(tmp_path, "refused", expected=expected)
     assert outcome is not None
-    assert pipeline.Finished(outcomes=(outcome,), engine=None).failed is failed
+    notary = attested.unsigned(bare(tmp_path))
+    finished = pipeline.Finished(outcomes=(outcome,), engine=None, notary=notary)
+    assert finished.failed is failed
+
+
+def bare(root: Path) -> Project:
+    """Return a checkout with a matrix and nothing else."""
+    read = matrix.load(Path(__file__).with_name("matrix.yaml"))
+    return Project(root=root, matrix=read, store=Store(root / "cache"))
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    read = matrix.load(Path(__file__).with_name("matrix.yaml"))
-    return Project(root=tmp_path, matrix=read, store=Store(tmp_path / "cache"))
+    return bare(tmp_path)
 
 
 def cell_of(project: Project, platform: str) -> Cell:
@@ -128,37 +131,11 @@ def test_an_image_that_the_engine_cannot_run_is_not_built(project: Project) -> N
     cell = cell_of(project, "linux/arm64")
     stream = io.StringIO()
     with reporter([cell.id], stream=stream, environment={}) as told:
-        outcome = pipeline._outcome(project, cell, shared, told)
+        job = pipeline.job(attested.unsigned(project), shared.options)
+        outcome = work._outcome(project, cell, shared, told, job)
     assert isinstance(outcome.error, EngineError)
     assert "the system engine runs linux/amd64 only" in outcome.error.problem
     assert "FAILED" in stream.getvalue()
-
-
-def test_what_is_published_must_be_what_was_tested(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cell = cell_of(project, "linux/amd64")
-    image = layout.read(Image(layers=[tar([file("a", b"x")])]).write(project.root / "layout"))
-    judged = verdict(WIDE)
-    subject = judged.subject.model_copy(update={"digest": image.manifest_digest})
-    judged = judged.model_copy(update={"subject": subject})
-    outcome = Outcome(cell=cell, layout=image, verdict=judged)
-    finished = Finished(outcomes=(outcome,), engine=None)
-    with reporter([cell.id], stream=io.StringIO(), environment={}) as told:
-        assert pipeline.publish(project, finished, told) == finished
-        assert published(project, cell) == image.manifest_digest
-
-        failed = replace(outcome, error=PreflightError("no"))
-        pipeline.publish(project, replace(finished, outcomes=(failed,)), told)
-        assert published(project, cell) is None
-
-        monkeypatch.setattr(publication, "published_digest", lambda *_: "sha256:another")
-        with pytest.raises(PublicationError, match=r"sha256:another is published, .* was tested"):
-            pipeline.publish(project, finished, told)
-
-
-def published(project: Project, cell: Cell) -> str | None:
-    return publication.published_digest(project.publication, cell.image, cell.platform)
 
 
 def test_a_host_without_wheels_makes_no_reference(

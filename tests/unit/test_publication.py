@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from builders import publication
 from builders.errors import PublicationError
 from builders.publication import PassedImage, publish, published_digest
 
@@ -125,3 +126,61 @@ def test_a_damaged_publication_says_what_to_do(tmp_path: Path) -> None:
 
     with pytest.raises(PublicationError, match=r"index\.json.*\n.*delete"):
         publish(target, [], [])
+
+
+def test_releases_stay_when_other_images_pass(tmp_path: Path) -> None:
+    target = tmp_path / "images"
+    name = "equivec/a-b"
+    first = publish(target, [make_image(tmp_path / "1", "linux/amd64", b"one")], [])[name]
+    publication.put_tag(target, name, "v1.0.0", first)
+    publication.put_tag(target, name, "latest", first)
+    second = publish(target, [make_image(tmp_path / "2", "linux/amd64", b"two")], [])[name]
+
+    assert publication.indexes(target) == {name: second}
+    assert publication.tags(target, name) == {"v1.0.0": first, "latest": first}
+    listed = json.loads((target / "index.json").read_bytes())["manifests"]
+    assert [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in listed] == [
+        *("a-b", "a-b:latest", "a-b:v1.0.0"),
+    ]
+    blobs = {blob.name for blob in (target / "blobs/sha256").iterdir()}
+    assert {hashlib.sha256(layer).hexdigest() for layer in (b"one", b"two")} <= blobs
+
+    publication.put_tag(target, name, "latest", second)
+    assert publication.tags(target, name) == {"v1.0.0": first, "latest": second}
+    publish(target, [], [(name, "linux/amd64")])
+    assert publication.tags(target, name) == {"v1.0.0": first, "latest": second}
+    assert publication.indexes(target) == {}
+
+
+def test_a_tag_is_put_only_on_what_is_there(tmp_path: Path) -> None:
+    target = tmp_path / "images"
+    with pytest.raises(PublicationError, match="is not published"):
+        publication.put_tag(target, "equivec/a-b", "v1", f"sha256:{'0' * 64}")
+    image = make_image(tmp_path / "1", "linux/amd64")
+    digest = publish(target, [image], [])["equivec/a-b"]
+    with pytest.raises(PublicationError, match="has no index"):
+        publication.put_tag(target, "equivec/a-b", "v1", image.digest)
+    with pytest.raises(PublicationError, match="has no index"):
+        publication.put_tag(target, "equivec/other", "v1", digest)
+    assert publication.tags(target, "equivec/a-b") == {}
+
+
+def test_documents_are_checked_and_images_copied(tmp_path: Path) -> None:
+    target = tmp_path / "images"
+    image = make_image(tmp_path / "1", "linux/amd64", b"layer")
+    publish(target, [image], [])
+    manifest = publication.document(target, image.digest)
+    assert f"sha256:{hashlib.sha256(manifest).hexdigest()}" == image.digest
+
+    publication.copy(target, image.digest, tmp_path / "copy")
+    (entry,) = json.loads((tmp_path / "copy" / "index.json").read_bytes())["manifests"]
+    assert entry["digest"] == image.digest
+    assert publication.document(tmp_path / "copy", image.digest) == manifest
+    blobs = sorted(blob.name for blob in (tmp_path / "copy" / "blobs/sha256").iterdir())
+    assert blobs == sorted(blob.name for blob in (tmp_path / "1" / "blobs/sha256").iterdir())
+
+    with pytest.raises(PublicationError, match="is not there"):
+        publication.document(target, f"sha256:{'0' * 64}")
+    (target / "blobs/sha256" / image.digest[7:]).write_bytes(manifest + b" ")
+    with pytest.raises(PublicationError, match="holds the bytes of"):
+        publication.document(target, image.digest)

@@ -142,3 +142,11 @@ def test_a_drifted_image_is_marked_in_every_form() -> None:
 def test_a_drifted_image_that_failed_says_why() -> None:
     failed = replace(FAILED, drifted=True, reason="audit")
     assert "  failed, drifted: audit" in printed(failed, width=80)
+
+
+def test_what_nobody_brought_is_absent_and_is_not_called_left_out() -> None:
+    absent = replace(LEFT_OUT, result="absent")
+    lines = printed(PASSED, absent, width=170)
+    assert "○ 1 cell absent: a darwin/arm64 host is needed; this is linux/amd64" in lines
+    assert lines[-1] == "1 passed, 1 absent in 41.3s"
+    assert "absent: a darwin/arm64 host is needed" in markdown([absent], "41.3s")

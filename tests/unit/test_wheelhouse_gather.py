@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 import zipfile
 from dataclasses import replace
@@ -134,3 +135,32 @@ def test_cells_gather_the_same_wheel_at_the_same_time(
 
     assert len(found) == 4
     assert len(set(found)) == 1
+
+
+def test_wheels_that_were_built_elsewhere_are_taken(project: Project, tmp_path: Path) -> None:
+    """No engine, and nothing that was built here, is asked for."""
+    shutil.rmtree(project.store.cache / "derived" / build.KIND)
+    write_wheel(tmp_path)
+    elsewhere = replace(COMPILERS, compiled={("pkg", AMD64): (tmp_path / BUILT,)})
+
+    found = gather.wheels_of(project, "pkg", AMD64, elsewhere, note=print)
+
+    assert found.built == {BUILT: sha256_of(tmp_path / BUILT)}
+    assert found.promised == {"pkg": ("pkg/lib/libcore.so",)}
+
+
+def test_a_wheel_that_was_built_elsewhere_is_audited(project: Project, tmp_path: Path) -> None:
+    write_wheel(tmp_path, "-march=x86-64 -mavx2")
+    elsewhere = replace(COMPILERS, compiled={("pkg", AMD64): (tmp_path / BUILT,)})
+    with pytest.raises(BuildError, match="-mavx2, which old processors lack"):
+        gather.wheels_of(project, "pkg", AMD64, elsewhere, note=print)
+
+
+def test_wheels_of_other_sources_than_the_locks_are_refused(
+    project: Project, tmp_path: Path
+) -> None:
+    write_wheel(tmp_path)
+    other = (tmp_path / BUILT).rename(tmp_path / BUILT.replace("1.0", "1.1"))
+    elsewhere = replace(COMPILERS, compiled={("pkg", AMD64): (other,)})
+    with pytest.raises(BuildError, match=r"are pkg 1\.1; the lock has pkg 1\.0"):
+        gather.wheels_of(project, "pkg", AMD64, elsewhere, note=print)

@@ -136,19 +136,26 @@ SERVE = (
             "The service with onnxruntime and fixture-768, one thread: 8 clients ask texts of one"
             " word (3 tokens with the special ones), first alone, then while 16 others ask texts of"
             " 512 tokens; 2000 short answers each time. The longest batch is one such text, with"
-            " all tokens of the service's default budget, computed by the library directly (median"
-            " of nine). In turn, five times; the figures are medians, the quotient that of each"
-            " round's."
+            " all tokens of the service's default budget, computed by the library directly, 101"
+            " times. Its times spread too, so a p99 is held against the p99 of them; the quotient"
+            " with their median is given beside it. In turn, five times; the figures are medians,"
+            " the quotients those of each round's."
         ),
         claims=(
             Claim(name="alone", text="p99 of short texts alone", unit="ms"),
-            Claim(name="batch", text="the longest batch", unit="ms"),
+            Claim(name="typical", text="the longest batch, median", unit="ms"),
+            Claim(name="batch", text="the longest batch, p99", unit="ms"),
             Claim(name="among", text="p99 of short texts among long ones", unit="ms"),
             Claim(
                 name="ratio",
-                text="p99 among long ones over p99 alone plus the longest batch",
+                text="p99 among long ones over p99 alone plus the longest batch's p99",
                 unit="",
                 target=1,
+            ),
+            Claim(
+                name="ratio-typical",
+                text="the same over p99 alone plus the longest batch's median",
+                unit="",
             ),
         ),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from builders import model as models
 from builders.bench.bench import Bench, median
@@ -24,7 +25,7 @@ SHORT_CLIENTS, LONG_CLIENTS = 8, 16
 SHORT_ANSWERS = 2000
 """How many short texts are asked in a slice: its p99 is the 21st longest of their times."""
 LENGTH_ROUNDS = 5
-LONGEST_BATCHES = 9
+LONGEST_BATCHES = 101
 """How often a long text is computed by the library: its tokens are the service's default budget, so
 that it is a batch by itself."""
 
@@ -39,6 +40,29 @@ ENDS = 5
 ANSWERS_BEFORE_END = 400
 
 
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Short texts alone and among long ones, in milliseconds.
+
+    Attributes:
+        alone: The p99 of short texts alone.
+        typical: The median of the longest batch's times.
+        batch: Their p99.
+        among: The p99 of short texts among long ones.
+    """
+
+    alone: float
+    typical: float
+    batch: float
+    among: float
+
+    def __str__(self) -> str:
+        return (
+            f"alone {self.alone:.0f} ms, longest batch {self.typical:.0f} to {self.batch:.0f} ms,"
+            f" among {self.among:.0f} ms"
+        )
+
+
 def lengths(bench: Bench) -> tuple[Figure, ...]:
     """Compare short texts' p99 among long ones with their p99 alone and the longest batch."""
     python = subjects.environment(bench, bench.project.images / BACKEND)
@@ -49,7 +73,7 @@ def lengths(bench: Bench) -> tuple[Figure, ...]:
     }
     short = Part(texts="short", clients=SHORT_CLIENTS, answers=SHORT_ANSWERS)
     long = Part(texts="long", clients=LONG_CLIENTS, answers=None)
-    rounds: list[tuple[float, float, float]] = []
+    rounds: list[Round] = []
     with (
         bench.reporter.step("lengths") as step,
         library(python, model, asked, bench.scratch) as direct,
@@ -58,25 +82,23 @@ def lengths(bench: Bench) -> tuple[Figure, ...]:
     ):
         clients.ask(short, long)
         for _ in range(LENGTH_ROUNDS):
-            batch = direct.embed("long", count=LONGEST_BATCHES, batch=1).typical
+            batch = direct.embed("long", count=LONGEST_BATCHES, batch=1)
             alone = clients.ask(short).streams[0].slow
             among = clients.ask(short, long).streams[0].slow
-            rounds.append((alone, batch, among))
-            step.note(f"alone {alone:.0f} ms, longest batch {batch:.0f} ms, among {among:.0f} ms")
+            rounds.append(Round(alone=alone, typical=batch.typical, batch=batch.slow, among=among))
+            step.note(str(rounds[-1]))
     return length_figures(rounds)
 
 
-def length_figures(rounds: Sequence[tuple[float, float, float]]) -> tuple[Figure, ...]:
-    """Return the medians; all times in milliseconds.
-
-    Args:
-        rounds: The p99 alone, the longest batch, the p99 among long texts.
-    """
+def length_figures(rounds: Sequence[Round]) -> tuple[Figure, ...]:
+    """Return the medians; all times in milliseconds."""
     return (
-        median("alone", [alone for alone, _, _ in rounds]),
-        median("batch", [batch for _, batch, _ in rounds]),
-        median("among", [among for _, _, among in rounds]),
-        median("ratio", [among / (alone + batch) for alone, batch, among in rounds]),
+        median("alone", [each.alone for each in rounds]),
+        median("typical", [each.typical for each in rounds]),
+        median("batch", [each.batch for each in rounds]),
+        median("among", [each.among for each in rounds]),
+        median("ratio", [each.among / (each.alone + each.batch) for each in rounds]),
+        median("ratio-typical", [each.among / (each.alone + each.typical) for each in rounds]),
     )
 
 

@@ -35,6 +35,11 @@ class Timed(BaseModel):
         """The median time of a batch in milliseconds."""
         return statistics.median(self.latencies) * 1e3
 
+    @property
+    def slow(self) -> float:
+        """The time in milliseconds that one batch of a hundred exceeds."""
+        return sorted(self.latencies)[int(0.99 * (len(self.latencies) - 1))] * 1e3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Library:

@@ -18,10 +18,12 @@ class Proposal:
     Attributes:
         settings: All of them.
         kept: Of these, the values that are not the environment's, by their names as JSON has them.
+        is_kept: Whether nothing else is kept already.
     """
 
     settings: Settings
     kept: Mapping[str, object]
+    is_kept: bool
 
 
 class Configuration:
@@ -62,15 +64,21 @@ class Configuration:
         _check_declaration(settings, changes)
         merged = {name: value for name, value in {**kept, **changes}.items() if value is not None}
         return Proposal(
-            settings=self._base.changed(merged, by="file", where=str(path)), kept=merged
+            settings=self._base.changed(merged, by="file", where=str(path)),
+            kept=merged,
+            is_kept=merged == kept,
         )
 
     def keep(self, proposal: Proposal) -> None:
         """Keep what has come in force.
 
+        A file that says it already is not written: it is often mounted read-only.
+
         Raises:
             SettingsError: The file cannot be written.
         """
+        if proposal.is_kept:
+            return
         if self._base.config_file is None:
             self._changes = proposal.kept
         else:

@@ -74,6 +74,15 @@ class Settings(ServerSettings, SupplySettings, UpstreamSettings):
             changed_by="file",
         ),
     ] = None
+    inventory: Annotated[
+        Path,
+        Setting(
+            "EMBEDDING_INVENTORY",
+            place("a file"),
+            "the inventory of what the service is made of, a CycloneDX document, which `/credits` "
+            "is made from",
+        ),
+    ] = Path("/opt/equivec/inventory.cdx.json")
     allow_space_change: Annotated[
         bool,
         Setting(

@@ -24,6 +24,11 @@ def main() -> None:
     model = health["body"]["model"] if health["status"] == 200 else None
     asked = {"model": model, "input": [text]}
     tell("openai", answer("/v1/embeddings", json.dumps(asked).encode()))
+    hint = {"supports_local": False, "supports_quantized": False, "preferred_precision": "float32"}
+    generate = json.dumps({"text": text, "client_hint": hint}).encode()
+    tell("generate", answer("/embedding/generate", generate))
+    tell("config", answer("/embedding/config"))
+    tell("admin", answer("/admin/embedding/config/reload", b"{}"))
     for identifier, each in json.loads(refused).items():
         tell(f"refused {identifier}", answer("/embed", json.dumps({"text": each}).encode()))
     tell("image", answer("/embed", json.dumps({"image": image}).encode()))

@@ -19,6 +19,9 @@ from typing import Any
 ROOT = Path(__file__).parents[3]
 SERVICE = ROOT / "images" / "service"
 ONNXRUNTIME = ROOT / "images" / "onnxruntime"
+INVENTORY = Path(__file__).with_name("inventory.cdx.json")
+"""What `/credits` is made from: two wheels, a Debian package and the service."""
+
 TIME_LIMIT = 30
 
 
@@ -87,6 +90,7 @@ def environment(model: Path, backend: Path = ONNXRUNTIME, **settings: str) -> di
     return inherited | {
         "PYTHONPATH": f"{SERVICE}{os.pathsep}{backend}",
         "EMBEDDING_MODEL_DIR": str(model),
+        "EMBEDDING_INVENTORY": str(INVENTORY),
         "EMBEDDING_THREADS": "1",
         "EMBEDDING_LOG_FORMAT": "text",
         "EMBEDDING_LOG_REQUESTS": "false",

@@ -123,6 +123,18 @@ def test_a_file_that_cannot_be_written_stays_as_it_is(path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["config.json"]
 
 
+def test_a_file_that_says_it_already_is_not_written(path: Path) -> None:
+    """A reload changes nothing of it, and it may be mounted read-only."""
+    configuration = Configuration(environment(path, {"queue": 7}))
+    for changes in ({}, {"queue": 7}):
+        proposal = configuration.proposed(changes)
+        inode = path.stat().st_ino
+        configuration.keep(proposal)
+        assert path.stat().st_ino == inode
+    configuration.keep(configuration.proposed({"queue": 8}))
+    assert path.stat().st_ino != inode
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

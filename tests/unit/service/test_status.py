@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.request import urlopen
@@ -10,7 +9,6 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from embedding_service import credits as credits_of
 from tests.unit.service.service_process import Service, started, write_backend
 from tests.unit.service.tiny_model import SPACE, write_model
 
@@ -144,7 +142,7 @@ def test_a_body_of_the_size_that_info_names_is_taken_and_no_longer_one(service: 
         assert service.ask("POST", "/embed", iter([padded[:50], padded[50:]])).status == status
 
 
-def test_credits_name_each_component_with_its_licence(service: Service) -> None:
+def test_credits_are_the_images_inventory_and_the_model_that_is_served(service: Service) -> None:
     answer = service.ask("GET", "/credits").content
     assert answer["model"] == {
         "name": "tiny",
@@ -152,63 +150,37 @@ def test_credits_name_each_component_with_its_licence(service: Service) -> None:
         "citation": "The Authors, 2026",
         "source": None,
     }
-    found = {each["name"]: each for each in answer["components"]}
-    names = {"fastapi", "numpy", "onnxruntime", "orjson", "pydantic", "tokenizers", "uvicorn"}
-    assert names <= found.keys()
-    assert not [name for name in names if not found[name]["licences"]]
-    assert found["numpy"]["version"] == importlib.metadata.version("numpy")
-    assert not [each for each in found.values() if each["kind"] == "debian"]
+    bare, numpy, zlib = answer["components"]
+    assert bare == {
+        "name": "bare",
+        "version": "1.0",
+        "kind": "python",
+        "licences": [],
+        "libraries": [],
+        "texts": [],
+    }
+    assert numpy == {
+        "name": "numpy",
+        "version": "2.4.6",
+        "kind": "python",
+        "licences": ["BSD-3-Clause AND MIT"],
+        "libraries": ["libz.so.1"],
+        "texts": ["/site/numpy.dist-info/LICENSE.txt", "/site/numpy.dist-info/NOTICE"],
+    }
+    assert zlib == {
+        "name": "zlib1g",
+        "version": "1:1.2.13",
+        "kind": "debian",
+        "licences": ["GPL-2+", "Zlib"],
+        "libraries": [],
+        "texts": ["/usr/share/doc/zlib1g/copyright"],
+    }
 
 
-def write_package(system: Path, name: str, licence: str) -> None:
-    status = system / "var/lib/dpkg/status.d" / name
-    status.parent.mkdir(parents=True, exist_ok=True)
-    text = f"Package: {name}\nVersion: 1.2-3\nDescription: short\n and long\n"
-    status.write_text(text, encoding="utf-8")
-    if licence:
-        path = system / "usr/share/doc" / name / "copyright"
-        path.parent.mkdir(parents=True)
-        path.write_text(licence, encoding="utf-8")
-
-
-def test_an_images_debian_packages_are_components(tmp_path: Path) -> None:
-    form = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
-    fields = (
-        "\nFiles: *\nLicense: Zlib\n\nFiles: contrib\nLicense: GPL-2+\n\nLicense: Zlib\n text\n"
-    )
-    write_package(tmp_path, "zlib1g", form + fields)
-    write_package(tmp_path, "libc6", "See `/usr/share/common-licenses/LGPL-2.1'.\n")
-    write_package(tmp_path, "netbase", "")
-    python = "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2\n/usr/share/common-licenses/GPL-2.\n"
-    write_package(tmp_path, "python3.11", python)
-    found = [each for each in credits_of.components(tmp_path) if each.kind == "debian"]
-    documents = tmp_path / "usr/share/doc"
-    assert [(each.name, each.version, each.licences, each.text) for each in found] == [
-        ("libc6", "1.2-3", ["LGPL-2.1"], documents / "libc6" / "copyright"),
-        ("netbase", "1.2-3", [], None),
-        ("python3.11", "1.2-3", ["GPL-2", "PSF-2.0"], documents / "python3.11" / "copyright"),
-        ("zlib1g", "1.2-3", ["GPL-2+", "Zlib"], documents / "zlib1g" / "copyright"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("metadata", "expected"),
-    [
-        ("License-Expression: MIT OR Apache-2.0\nLicense: other", ["MIT OR Apache-2.0"]),
-        ("Classifier: License :: OSI Approved :: ISC License (ISCL)", ["ISC License (ISCL)"]),
-        ("Classifier: Programming Language :: Python\nLicense: BSD", ["BSD"]),
-        ("License: UNKNOWN", []),
-        ("License: " + "long " * 99, []),
-        ("Author: nobody", []),
-    ],
-)
-def test_a_distributions_licence_is_its_most_exact_field(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str, expected: list[str]
-) -> None:
-    directory = tmp_path / "some_part-1.0.dist-info"
-    directory.mkdir()
-    text = f"Metadata-Version: 2.4\nName: some-part\nVersion: 1.0\n{metadata}\n"
-    (directory / "METADATA").write_text(text, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    found = {each.name: each.licences for each in credits_of.components(tmp_path)}
-    assert found["some-part"] == expected
+def test_without_an_inventory_there_are_no_credits(tmp_path: Path) -> None:
+    missing = str(tmp_path / "nowhere.cdx.json")
+    with started(tmp_path, write_model(tmp_path / "model"), EMBEDDING_INVENTORY=missing) as service:
+        service.wait_for_health("healthy")
+        answer = service.ask("GET", "/credits")
+    assert (answer.status, answer.content["error"]["code"]) == (404, "not_found")
+    assert missing in answer.content["error"]["message"]

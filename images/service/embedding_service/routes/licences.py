@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
 from embedding_service.credits import Component, components
+from embedding_service.problems import ErrorAnswer
 from embedding_service.recipe import Recipe
 from embedding_service.serving import Serving
 
@@ -28,13 +29,12 @@ class ComponentCredit(BaseModel):
     version: str
     kind: Literal["python", "debian"]
     licences: Annotated[list[str], Field(description="as the package itself names them")]
-    text: Annotated[
-        str | None, Field(description="the file that has the whole of them, where it is known")
-    ]
+    libraries: Annotated[list[str], Field(description="shared libraries that came inside it")]
+    texts: Annotated[list[str], Field(description="the files that have the whole of the licences")]
 
 
 class Credits(BaseModel):
-    """What the service is made of, from the metadata of the packages that are there."""
+    """What the service is made of, from the inventory that is in the image."""
 
     service: Annotated[str, Field(description="this service and its licence")]
     model: ModelCredit
@@ -44,13 +44,20 @@ class Credits(BaseModel):
 def add_routes(app: FastAPI, serving: Serving) -> None:
     """Let an application give credit."""
 
-    @app.get("/credits")
-    def get_credits() -> Credits:  # in a thread: it reads the metadata of all packages, once
+    @app.get("/credits", responses={404: {"model": ErrorAnswer}})
+    def get_credits() -> Credits:  # in a thread: it reads the inventory, once
         """What the service is made of, with the licences."""
+        inventory = serving.current.settings.inventory
+        try:
+            found = components(inventory)
+        except OSError as error:
+            raise HTTPException(
+                404, f"no inventory can be read at {inventory}: images have one"
+            ) from error
         return Credits(
             service="Equivec embedding service, Apache-2.0",
             model=_model(serving.current.recipe),
-            components=[_component(each) for each in components()],
+            components=[_component(each) for each in found],
         )
 
 
@@ -69,5 +76,6 @@ def _component(component: Component) -> ComponentCredit:
         version=component.version,
         kind=component.kind,
         licences=list(component.licences),
-        text=None if component.text is None else str(component.text),
+        libraries=list(component.libraries),
+        texts=list(component.texts),
     )

@@ -1,0 +1,1 @@
+"""Attestations: in-toto statements about image manifests and indexes, signed or not."""

@@ -1,0 +1,1 @@
+"""Reference vectors that travel: made on one host, held against another's."""

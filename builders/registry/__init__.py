@@ -1,0 +1,1 @@
+"""Registries: what is named there, how it is asked, and how tested images get there."""

@@ -1,0 +1,1 @@
+"""Releases: tags on digests that have a passing verdict; nothing is rebuilt (docs/release.md)."""
