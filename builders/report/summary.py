@@ -41,8 +41,9 @@ class Row:
     cell: str
     result: Result
     """`unchanged`: an earlier run's verdict holds, and nothing was done. `built`: a machine that
-    tests it is elsewhere. `refused`: by its locks, as matrix.yaml expects (one that is refused unexpectedly has
-    failed). `absent`: the vectors of a host that is elsewhere, which nobody brought."""
+    tests it is elsewhere. `refused`: by its locks, as matrix.yaml expects (one that is refused
+    unexpectedly has failed). `absent`: the vectors of a host that is elsewhere, which nobody
+    brought."""
     reason: str = ""
     """Why it failed, was refused or left out; of another, what people should know."""
     digest: str | None = None

@@ -49,8 +49,8 @@ class Image:
         self.verdicts.append(verdict)
         drift = f", drifted from its lock: {', '.join(verdict.inputs.drift)}"
         return Judgement(
-            text=f"{len(verdict.checks)} checks, run {verdict.environment.execution} on"
-            f" {verdict.environment.cpu} at {verdict.finished}"
+            text=f"{len(verdict.checks)} checks, {verdict.environment.execution} on"
+            f" {verdict.environment.cpu}, {verdict.finished}"
             f"{drift if verdict.inputs.drift else ''}",
             findings=(
                 *_names(verdict.subject.name, self._expected),

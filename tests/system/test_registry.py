@@ -26,6 +26,7 @@ from builders.errors import RegistryError, SigningError
 from builders.files import canonical_json
 from builders.formats import layout, oci
 from builders.listing import TESTED
+from builders.process import run
 from builders.publication import PassedImage
 from builders.registry import arguments, artifact, attached
 from builders.registry.arguments import Arguments
@@ -609,3 +610,14 @@ def test_what_another_client_sees(server: Server, oras: Path, local: Local) -> N
     (platform,) = platforms(local.target.index(NAME))
     assert set(tags) >= {TESTED, f"linux-amd64-{platform[7:]}"}
     assert layout.blob_path(local.target.directory, platform).exists()
+
+
+def test_another_client_reads_the_directory(local: Local) -> None:
+    first = local.add("linux/amd64", b"released")
+    publication.put_tag(local.target.directory, NAME, "v1.0.0", first)
+    second = local.add("linux/amd64", b"newer")
+    skopeo = tools.find("skopeo", cache_directory(), note=print)
+    for reference, digest in (("a-b", second), ("a-b:v1.0.0", first)):
+        words = ("inspect", "--raw", f"oci:{local.target.directory}:{reference}")
+        raw = run((skopeo, *words), timeout=60).stdout.encode()
+        assert digest_of(raw) == digest

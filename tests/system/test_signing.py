@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -131,18 +132,30 @@ def test_cosign_alone_verifies_it(
     tmp_path: Path,
     environment: dict[str, str],
 ) -> None:
-    assert signed.envelope is not None
-    envelope, manifest = tmp_path / "test-result.dsse.json", tmp_path / "manifest.json"
-    envelope.write_bytes(signed.envelope)
-    manifest.write_bytes(MANIFEST)
-    argv = arguments.verify_blob_attestation(
-        cosign,
-        ours[1].keys[0],
-        predicate_type=str(Kind.TEST_RESULT),
-        envelope=envelope,
-        blob=manifest,
+    """With the command that docs/signing.md shows."""
+    page = (ROOT / "docs" / "signing.md").read_text("utf-8")
+    shown = re.compile(
+        r"^```sh\n(cosign verify-blob-attestation .*?)^```", re.MULTILINE | re.DOTALL
     )
-    assert "Verified OK" in run_cosign(argv, environment).stderr
+    (command,) = shown.findall(page)
+    if cosign.has_bundles:
+        command = command.replace("--key", "--new-bundle-format=false --key")
+    assert signed.envelope is not None
+    (tmp_path / "test-result.dsse.json").write_bytes(signed.envelope)
+    (tmp_path / "cosign.pub").write_bytes(ours[1].keys[0].read_bytes())
+    path = f"{cosign.program.parent}{os.pathsep}{environment['PATH']}"
+    for manifest, status in ((MANIFEST, 0), (MANIFEST + b" ", 1)):
+        (tmp_path / "manifest.json").write_bytes(manifest)
+        completed = subprocess.run(
+            ["sh", "-c", command],
+            cwd=tmp_path,
+            env={**environment, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert completed.returncode == status, completed.stderr
+        assert ("Verified OK" in completed.stderr) is (status == 0)
 
 
 def test_another_key_is_refused(
@@ -289,3 +302,29 @@ def test_another_program_is_no_cosign(tmp_path: Path) -> None:
     other.chmod(0o755)
     with pytest.raises(ToolError, match="is no cosign"):
         probed(other)
+
+
+def test_an_envelope_with_two_payloads_is_refused(
+    cosign: Cosign, ours: tuple[Signer, Trust], signed: Attestation, tmp_path: Path
+) -> None:
+    """cosign verifies the one, and we would read the other."""
+    assert signed.envelope is not None
+    true = json.loads(signed.envelope)
+    false = statements.to_json(replace(STATEMENT, predicate={"result": "FORGED"}))
+    forged = {**true, "payload": base64.b64encode(false).decode(), "Payload": true["payload"]}
+    envelope, manifest = tmp_path / "envelope.json", tmp_path / "manifest.json"
+    envelope.write_text(json.dumps(forged))
+    manifest.write_bytes(MANIFEST)
+    argv = arguments.verify_blob_attestation(
+        cosign,
+        ours[1].keys[0],
+        predicate_type=str(Kind.TEST_RESULT),
+        envelope=envelope,
+        blob=manifest,
+    )
+    assert "Verified OK" in run_cosign(argv, os.environ).stderr
+
+    believed = statements.attestation(envelope.read_bytes(), "dsse")
+    assert believed.statement.predicate == {"result": "FORGED"}
+    with pytest.raises(SigningError, match="Payload, which does not belong there"):
+        verify(believed, MANIFEST, ours[1], cosign)

@@ -5,6 +5,7 @@ The registry is Debian's, over TLS and with a password; cosign, oras and skopeo 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -263,6 +264,25 @@ def test_what_others_attach_is_left_aside(shop: Shop, cosign: Cosign, tmp_path: 
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "(1 by others: left aside)" in done.stdout
+
+
+def test_a_verdict_that_was_edited_by_a_byte_is_found(shop: Shop, tmp_path: Path) -> None:
+    shutil.copytree(shop.made.target.directory.parent, tmp_path / "dist")
+    digest = shop.made.verdicts["linux/amd64"].subject.digest
+    file = tmp_path / "dist" / "attestations" / digest.replace(":", "-") / "test-result.dsse.json"
+    reference = f"oci:{tmp_path / 'dist' / 'images'}"
+    assert shop.stranger.trusting(reference).returncode == 0
+    envelope = json.loads(file.read_bytes())
+    payload = base64.b64decode(envelope["payload"])
+    assert payload.count(b'"cpu":"x"') == 1
+    envelope["payload"] = base64.b64encode(payload.replace(b'"cpu":"x"', b'"cpu":"y"')).decode()
+    file.write_bytes(canonical_json(envelope))
+
+    done = shop.stranger.trusting(reference)
+
+    assert done.returncode == VerifyError.exit_code
+    assert done.stdout.count("✗ test-result  not to be trusted") == 1
+    assert "✓ test-result" in done.stdout  # of the index, and of the other platform
 
 
 def test_a_blob_that_was_altered_in_the_registry_is_found(shop: Shop) -> None:
