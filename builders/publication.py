@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,38 +150,18 @@ def copy(directory: Path, digest: str, target: Path) -> None:
     blobs = target / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     _copy_blobs(directory, digest, blobs)
-    _list_alone(target, digest)
-
-
-@contextlib.contextmanager
-def shown_alone(directory: Path, digest: str) -> Iterator[Path]:
-    """Give a layout that lists one manifest of a publication, and shares its blobs.
-
-    Not every tool takes for a manifest what only an index of the layout lists.
-
-    Raises:
-        PublicationError: It is not there, or is not what its digest says.
-    """
-    with tempfile.TemporaryDirectory(prefix="equivec-") as name:
-        (Path(name) / "blobs").symlink_to((directory / "blobs").resolve())
-        _list_alone(Path(name), digest)
-        yield Path(name)
+    content = document(target, digest)
+    media_type = json.loads(content)["mediaType"]
+    listed = {"mediaType": media_type, "digest": digest, "size": len(content)}
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]}
+    write_atomically(target / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+    write_atomically(target / "index.json", canonical_json(index))
 
 
 def published_digest(directory: Path, name: str, platform: str) -> str | None:
     """Return the digest that is published for an image and platform; None if there is none."""
     descriptor = listing.platforms(directory, name).get(platform)
     return None if descriptor is None else str(descriptor["digest"])
-
-
-def _list_alone(layout: Path, digest: str) -> None:
-    """Make a layout of blobs that are there: it lists one manifest of them."""
-    content = document(layout, digest)
-    media_type = json.loads(content)["mediaType"]
-    listed = {"mediaType": media_type, "digest": digest, "size": len(content)}
-    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed]}
-    write_atomically(layout / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
-    write_atomically(layout / "index.json", canonical_json(index))
 
 
 @contextlib.contextmanager

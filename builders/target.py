@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -182,8 +183,7 @@ class RegistryTarget:
 
     def indexes(self) -> Mapping[str, str]:
         """Return the digest of the index of each image that is there, by the tag of what passed."""
-        found = {name: self.tag(name, TESTED) for name in self.names}
-        return {name: digest for name, digest in found.items() if digest is not None}
+        return self._there({name: (name, TESTED) for name in self.names})
 
     def index(self, name: str) -> bytes:
         """Return the index that the tag of what passed is on."""
@@ -204,8 +204,7 @@ class RegistryTarget:
 
     def tags(self, name: str) -> Mapping[str, str]:
         """Return the released tags."""
-        found = {tag: self.tag(name, tag) for tag in self.released(name)}
-        return {tag: digest for tag, digest in found.items() if digest is not None}
+        return self._there({tag: (name, tag) for tag in self.released(name)})
 
     def tag(self, name: str, tag: str) -> str | None:
         """Return the digest that a tag is on."""
@@ -218,6 +217,15 @@ class RegistryTarget:
     def copy(self, name: str, digest: str, directory: Path) -> None:
         """Copy a platform's image."""
         self.registry.copy_to_layout(self.repository(name).at(digest), directory)
+
+    def _there(self, asked: Mapping[str, tuple[str, str]]) -> Mapping[str, str]:
+        """Return the digests that tags of images are on, by any key; what is not there is left out.
+
+        They are asked for side by side.
+        """
+        with ThreadPoolExecutor() as threads:
+            found = threads.map(lambda each: self.tag(*each), asked.values())
+            return {key: digest for key, digest in zip(asked, found, strict=True) if digest}
 
 
 def targets(project: Project, note: Callable[[str], None]) -> tuple[Target, ...]:

@@ -125,16 +125,11 @@ def _subject(bench: Bench) -> Subject:
     for attestation in (*whole.attestations(name, digest), stated):
         files.write(source.attested, attestation)
     copied = bench.scratch / "whole"
-    publication.copy(whole.directory, digest, copied)
-    attached.write(
-        copied,
-        [
-            Attested(
-                document=source.manifest(name, each), attestations=source.attestations(name, each)
-            )
-            for each in (digest, index)
-        ],
-    )
+    parts = [
+        Attested(document=source.manifest(name, each), attestations=source.attestations(name, each))
+        for each in (digest, index)
+    ]
+    attached.write(copied, parts, source.directory)
     return Subject(source=source, whole=copied, name=name, size=sizes[name, digest])
 
 

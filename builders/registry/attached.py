@@ -52,15 +52,17 @@ def put(
     registry: Registry,
     repository: Repository,
     whole: Attested,
-    manifests: Iterable[Attested] = (),
+    manifests: Iterable[Attested],
+    blobs: Path,
 ) -> None:
-    """Put an index there whose manifests are there, with what is attested of it and of those.
+    """Put an index and its images there, with what is attested of them; what is there stays.
 
     Args:
         registry: How the registry is asked.
         repository: Where.
-        whole: The index, or a manifest that is there.
+        whole: The index.
         manifests: The manifests that the index lists.
+        blobs: The layout that holds the images' blobs.
 
     Raises:
         RegistryError: The registry refuses, does not have a manifest that is listed, or does not
@@ -68,7 +70,7 @@ def put(
     """
     everything = (*manifests, whole)
     with tempfile.TemporaryDirectory(prefix="equivec-") as directory:
-        write(Path(directory), everything)  # images' blobs are there
+        write(Path(directory), everything, blobs)
         registry.copy_with_referrers(Path(directory), whole.digest, repository)
     for subject, manifest in unlisted(registry, repository, everything):
         _list(registry, repository, subject, manifest)
@@ -94,14 +96,15 @@ def unlisted(
                     yield each.digest, manifest
 
 
-def write(directory: Path, everything: Iterable[Attested]) -> None:
-    """Write a layout of documents and artifacts, to which images' blobs may be added.
+def write(directory: Path, everything: Iterable[Attested], blobs: Path) -> None:
+    """Write a layout of images, indexes, and what is attested of them.
 
     Args:
         directory: The layout.
-        everything: What it holds, and what is attested of that.
+        everything: Manifests and indexes, each with what is attested of it.
+        blobs: The layout that holds the images' blobs, which are linked.
     """
-    roots = []
+    roots: list[bytes] = []
 
     def add(content: bytes) -> str:
         path = blob_path(directory, digest_of(content))
@@ -112,6 +115,10 @@ def write(directory: Path, everything: Iterable[Attested]) -> None:
     add(artifact.EMPTY)
     for each in everything:
         roots.append(each.document)
+        for digest in _blobs(each.document):
+            path = blob_path(directory, digest)
+            if not path.exists():
+                path.symlink_to(blob_path(blobs, digest).resolve())
         for manifest, attestation in each.artifacts.values():
             add(attestation.content)
             roots.append(manifest)
@@ -153,6 +160,14 @@ def read(registry: Registry, repository: Repository, digest: str) -> tuple[Attes
             )
         found.append(attestation)
     return tuple(found)
+
+
+def _blobs(document: bytes) -> tuple[str, ...]:
+    """Return the digests of an image's configuration and layers; an index has none."""
+    if json.loads(document)["mediaType"] == oci.INDEX:
+        return ()
+    manifest = oci.Manifest.model_validate_json(document)
+    return (manifest.config.digest, *(layer.digest for layer in manifest.layers))
 
 
 def _list(registry: Registry, repository: Repository, subject: str, manifest: bytes) -> None:

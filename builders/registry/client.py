@@ -121,15 +121,6 @@ class Registry:
         words = partial(arguments.copy_to_layout, reference, directory)
         self._ask(reference, words, seconds=_COPY_SECONDS)
 
-    def copy_from_layout(self, directory: Path, digest: str, reference: Reference) -> None:
-        """Copy an image of an OCI image layout to where a tag names, bytes as they are.
-
-        Raises:
-            RegistryError: The registry refuses it.
-        """
-        words = partial(arguments.copy_from_layout, directory, digest, reference)
-        self._ask(reference, words, seconds=_COPY_SECONDS)
-
     def copy_with_referrers(self, directory: Path, digest: str, repository: Repository) -> None:
         """Copy an index of a layout, with what refers to it or to what it lists; no tag moves.
 

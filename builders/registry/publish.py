@@ -13,7 +13,7 @@ from functools import partial
 
 from docker import DockerClient
 
-from builders import publication, target, tools
+from builders import target, tools
 from builders.attestation.statement import Kind
 from builders.engine import images as engine_images
 from builders.engine.pushing import push
@@ -38,7 +38,7 @@ class Publisher:
 
     Attributes:
         source: The publication in a directory.
-        engine: Pushes what it holds; what it does not hold is copied from the directory.
+        engine: Pushes what it holds; None: everything comes from the directory alone.
         seal: Signs what is there.
         note: Told what is done.
     """
@@ -71,9 +71,8 @@ class Publisher:
             for name, everything in parts.items()
             if not _settled(destination, name, everything)
         }
-        for name, (*manifests, index) in unsettled.items():
-            self._bring(destination, name, index.document)
-            attached.put(destination.registry, destination.repository(name), index, manifests)
+        for name, everything in unsettled.items():
+            self._bring(destination, name, everything)
         for name, everything in parts.items():
             repository, registry = destination.repository(name), destination.registry
             for each in everything:
@@ -110,20 +109,27 @@ class Publisher:
                 remedy="build every platform's cell of it where it can be signed, then publish",
             )
 
-    def _bring(self, destination: RegistryTarget, name: str, index: bytes) -> None:
-        """Push the images that an index lists; what is there already is not sent again."""
+    def _bring(
+        self, destination: RegistryTarget, name: str, everything: Sequence[Attested]
+    ) -> None:
+        """Bring an index, its images, and what is attested of them.
+
+        An engine's content passes through two daemons, which takes twice as long as it takes to
+        send it. So blobs go from the directory. Then the engine pushes the image that it ran: it
+        finds each blob there by its digest, and puts its own manifest.
+        """
+        *manifests, index = everything
         repository, registry = destination.repository(name), destination.registry
-        for digest, platform in platforms(index).items():
+        self.note(f"copying {repository.at(index.digest)}")
+        attached.put(registry, repository, index, manifests, self.source.directory)
+        for digest, platform in platforms(index.document).items():
             reference = repository.tagged(tag_of(platform, digest))
             engine = self.engine
             if engine is not None and engine_images.has(engine, digest):
                 self.note(f"pushing {reference}")
-                pushing = partial(push, engine, digest, reference)
-                patiently(pushing, registry.patience, self.note)
+                patiently(partial(push, engine, digest, reference), registry.patience, self.note)
             elif registry.resolve(reference) != digest:
-                self.note(f"copying {reference}")
-                with publication.shown_alone(self.source.directory, digest) as layout:
-                    registry.copy_from_layout(layout, digest, reference)
+                registry.tag(repository, digest, tag_of(platform, digest))
 
 
 def publish(

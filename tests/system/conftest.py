@@ -32,7 +32,7 @@ ENTRYPOINT ["/bin/busybox", "sleep", "1000"]
 """
 
 
-FIRST, LAST = ("test_build_matrix",), ("test_llama_cpp", "test_processors")
+FIRST, LAST = ("test_build_matrix",), ("test_llama_cpp", "test_processors", "test_distributed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

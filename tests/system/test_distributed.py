@@ -181,11 +181,12 @@ def flow(machines: Machines, origin: Path, tmp_path_factory: pytest.TempPathFact
     plan = json.loads(machines.done(planner, "plan", "--json"))
     cells = [cell for cell in plan["cells"] if cell["kind"] == "image" and cell["runner"]]
 
-    # One machine builds. It has compiled the wheels before, for the user's own cache.
+    # One machine builds. It has compiled wheels before: those of the user's own cache.
     builder = machines.machine("builder")
-    compiled = builder.cache / "derived" / BUILT_WHEELS
-    compiled.parent.mkdir()
-    compiled.symlink_to(cache_directory() / "derived" / BUILT_WHEELS)
+    compiled = cache_directory() / "derived" / BUILT_WHEELS
+    compiled.mkdir(parents=True, exist_ok=True)
+    (builder.cache / "derived").mkdir()
+    (builder.cache / "derived" / BUILT_WHEELS).symlink_to(compiled)
     parcels = tmp_path_factory.mktemp("artefacts") / "parcels"
     images = [word for cell in cells for word in ("--only", cell["id"])]
     machines.done(builder, "build", *images, "--to", str(parcels), signing=False)

@@ -515,7 +515,8 @@ def test_an_attestation_about_something_else_is_told(
     (platform,) = platforms(local.target.index(NAME))
     others = local.target.attestations(NAME, platform)
     index = Attested(document=local.target.index(NAME), attestations=others)
-    attached.put(there.registry, there.repository(NAME), index, [])
+    blobs = local.target.directory
+    attached.put(there.registry, there.repository(NAME), index, [], blobs)
     with pytest.raises(SigningError, match=f"attached to {digest}, and about {platform}"):
         there.attestations(NAME, digest)
 
@@ -539,7 +540,6 @@ class KilledError(BaseException):
 
 WRITES: tuple[Callable[..., Arguments], ...] = (
     arguments.push_manifest,
-    arguments.copy_from_layout,
     arguments.copy_with_referrers,
     arguments.tag,
 )
@@ -593,7 +593,7 @@ def test_killed_between_any_two_writes_the_same_finishes_the_work(
         before = after
         if finished:
             assert mortal.writes[-1].startswith("tag ")
-            assert lives > 2
+            assert lives >= 3
             return
     pytest.fail("it never came to its end")
 

@@ -161,9 +161,9 @@ def test_argument_lists() -> None:
         *("manifest", "push", "--plain-http=true", "--media-type", "application/x"),
         *("ghcr.io/acme/equivec/a-b:x", "f"),
     )
-    assert arguments.copy_from_layout(Path("d"), DIGEST, HERE.tagged("x"), plain=True) == (
-        *("cp", "--from-oci-layout", "--to-plain-http=true", "--no-tty"),
-        *(f"d@{DIGEST}", "ghcr.io/acme/equivec/a-b:x"),
+    assert arguments.copy_with_referrers(Path("d"), DIGEST, HERE, plain=True) == (
+        *("cp", "--recursive", "--from-oci-layout", "--to-plain-http=true", "--no-tty"),
+        *(f"d@{DIGEST}", "ghcr.io/acme/equivec/a-b"),
     )
     assert arguments.copy_to_layout(there, Path("d"), plain=True) == (
         *("cp", "--from-plain-http=true", "--to-oci-layout", "--no-tty", "--concurrency", "1"),
