@@ -84,10 +84,7 @@ def corpus(project: Project, cell: Cell) -> Corpus:
 
 
 def key(project: Project, cell: Cell, image: Image, engine: Engine) -> str:
-    """Return the digest of all that a verdict depends on: an equal one need not be made again.
-
-    A renewed lock may give the same image without drift.
-    """
+    """Return the digest of all that a verdict depends on: an equal one need not be made again."""
     model = project.matrix.models[cell.model]
     return digest_of(
         {
@@ -96,7 +93,7 @@ def key(project: Project, cell: Cell, image: Image, engine: Engine) -> str:
             "exact answers": dict(exact_answers.digests(project.root / exact_answers.COMMITTED)),
             "known answers": model.model_dump(include={"known_answers"}),
             "builder": [image.build_platform, *image.builder.values()],
-            "drift": list(image.drift),
+            "drift": list(image.drift),  # a renewed lock may give the same image without it
             "refused texts": _refused(project, cell).digest,
             "engine": [engine.native, *engine.described.values()],
             "host": [host.current(), host.processor()],

@@ -13,9 +13,9 @@ TRUST = (
             " `docker-registry` on loopback, of which each figure has one of its own that is empty."
             " First `oras cp --recursive` of the same bytes from an OCI image layout: image, index,"
             " and what is attested of both (not signed here: cosign takes its own time). Then what"
-            " `nox -s build-matrix` does once the image has passed: the engine, which holds the"
-            " image, pushes it; index and attestations follow; that each is there, by its digest,"
-            " is looked at; then the tag. Then the same once more, when all of it is there. Five"
+            " `nox -s build-matrix` does once the image has passed: the same bytes are copied, the"
+            " engine, which holds the image, pushes it; that everything is there, by its digest, is"
+            " looked at; then the tag. Then the same once more, when all of it is there. Five"
             " rounds, in turn; medians, and the quotient is each round's."
         ),
         claims=(

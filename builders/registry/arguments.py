@@ -58,6 +58,14 @@ def copy_to_layout(reference: Reference, directory: Path, *, plain: bool) -> Arg
     return ("cp", *options, str(reference), f"{directory}:copied")
 
 
+def copy_from_layout(
+    directory: Path, digest: str, repository: Repository, *, plain: bool
+) -> Arguments:
+    """Copy an image of a layout; no tag moves."""
+    options = ("--from-oci-layout", *_options("to-", plain=plain), "--no-tty")
+    return ("cp", *options, f"{directory}@{digest}", str(repository))
+
+
 def copy_with_referrers(
     directory: Path, digest: str, repository: Repository, *, plain: bool
 ) -> Arguments:

@@ -72,6 +72,10 @@ def put(
     with tempfile.TemporaryDirectory(prefix="equivec-") as directory:
         write(Path(directory), everything, blobs)
         registry.copy_with_referrers(Path(directory), whole.digest, repository)
+        for each in everything[:-1]:
+            # Where the index is there, oras takes for granted that its manifests are.
+            if registry.resolve(repository.at(each.digest)) is None:
+                registry.copy_from_layout(Path(directory), each.digest, repository)
     for subject, manifest in unlisted(registry, repository, everything):
         _list(registry, repository, subject, manifest)
 

@@ -121,6 +121,15 @@ class Registry:
         words = partial(arguments.copy_to_layout, reference, directory)
         self._ask(reference, words, seconds=_COPY_SECONDS)
 
+    def copy_from_layout(self, directory: Path, digest: str, repository: Repository) -> None:
+        """Copy an image of an OCI image layout, bytes as they are; no tag moves.
+
+        Raises:
+            RegistryError: The registry refuses it.
+        """
+        words = partial(arguments.copy_from_layout, directory, digest, repository)
+        self._ask(repository.at(digest), words, seconds=_COPY_SECONDS)
+
     def copy_with_referrers(self, directory: Path, digest: str, repository: Repository) -> None:
         """Copy an index of a layout, with what refers to it or to what it lists; no tag moves.
 

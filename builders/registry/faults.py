@@ -74,7 +74,14 @@ _SIGNS: tuple[tuple[Fault, str], ...] = (
             r"|deadline exceeded|temporary failure in name resolution|server misbehaving"
         ),
     ),
-    (Fault.CUT, r"\beof\b|connection reset|broken pipe|use of closed|server closed|short read"),
+    (
+        Fault.CUT,
+        (
+            r"\beof\b|connection reset|broken pipe|use of closed|server closed|short read"
+            # oras 1.2 panics when several transfers fail at once, each in a way of its own.
+            r"|compare and swap of inconsistently typed value"
+        ),
+    ),
 )
 """What oras, the Docker engine and cosign write, in small letters; the first that fits counts."""
 

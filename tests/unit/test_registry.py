@@ -116,6 +116,7 @@ def test_only_this_machine_may_do_without_tls() -> None:
         ("read tcp 1.1.1.1:1->2.2.2.2:2: read: connection reset by peer", Fault.CUT),
         ("write: broken pipe", Fault.CUT),
         ("tls: failed to verify certificate: x509: unknown authority", Fault.CERTIFICATE),
+        ("panic: sync/atomic: compare and swap of inconsistently typed value", Fault.CUT),
         (f"mismatch digest: {DIGEST}", Fault.OTHER),
         ("manifest invalid", Fault.OTHER),
     ],
@@ -160,6 +161,10 @@ def test_argument_lists() -> None:
     assert arguments.push_manifest(HERE.tagged("x"), file, "application/x", plain=True) == (
         *("manifest", "push", "--plain-http=true", "--media-type", "application/x"),
         *("ghcr.io/acme/equivec/a-b:x", "f"),
+    )
+    assert arguments.copy_from_layout(Path("d"), DIGEST, HERE, plain=False) == (
+        *("cp", "--from-oci-layout", "--to-plain-http=false", "--no-tty"),
+        *(f"d@{DIGEST}", "ghcr.io/acme/equivec/a-b"),
     )
     assert arguments.copy_with_referrers(Path("d"), DIGEST, HERE, plain=True) == (
         *("cp", "--recursive", "--from-oci-layout", "--to-plain-http=true", "--no-tty"),
