@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builders import unpacked_sizes
 from builders.build import Context, Recipe, build
 from builders.engine import Engine
 from builders.files import digest_of, sha256_of, tree_digests
@@ -205,4 +206,5 @@ def built(
         layout.remove_ingest(directory)
 
     derive = store.rederived if rebuild else store.derived
-    return layout.read(derive("images", recipe.key(engine).removeprefix("sha256:"), make))
+    directory = derive("images", recipe.key(engine).removeprefix("sha256:"), make)
+    return unpacked_sizes.read(store, directory)

@@ -69,8 +69,9 @@ def publish(
         images = {name: listing.platforms(directory, name) for name in before.images}
         for name, platform in withdrawn:
             images.get(name, {}).pop(platform, None)
+        checked: set[str] = set()
         for image in passed:
-            _copy_blobs(image.layout, image.digest, blobs)
+            _copy_blobs(image.layout, image.digest, blobs, checked)
             images.setdefault(image.name, {})[image.platform] = _descriptor(image, blobs)
         indexes = {
             name: _write_index(blobs, platforms) for name, platforms in images.items() if platforms
@@ -149,7 +150,7 @@ def copy(directory: Path, digest: str, target: Path) -> None:
     """
     blobs = target / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
-    _copy_blobs(directory, digest, blobs)
+    _copy_blobs(directory, digest, blobs, set())
     content = document(target, digest)
     media_type = json.loads(content)["mediaType"]
     listed = {"mediaType": media_type, "digest": digest, "size": len(content)}
@@ -175,8 +176,15 @@ def _alone(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _copy_blobs(layout: Path, tested: str, blobs: Path) -> None:
-    """Copy a tested manifest and all that it refers to; each blob is checked by its digest."""
+def _copy_blobs(layout: Path, tested: str, blobs: Path, checked: set[str]) -> None:
+    """Copy a tested manifest and all that it refers to; each blob is checked by its digest.
+
+    Args:
+        layout: Where they are.
+        tested: The manifest's digest.
+        blobs: Where they go.
+        checked: Those that were checked there before, for images share layers; it grows.
+    """
     source = layout / "blobs" / "sha256"
     try:
         manifest = listing.blob(layout, tested)
@@ -188,6 +196,9 @@ def _copy_blobs(layout: Path, tested: str, blobs: Path) -> None:
     for digest in [str(blob["digest"]) for blob in referred] + [tested]:
         name = digest.removeprefix("sha256:")
         target = blobs / name
+        if name in checked:
+            continue
+        checked.add(name)
         if target.exists() and sha256_of(target) == name:
             continue
         partial = target.with_suffix(".partial")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,10 @@ from builders.formats.layer import MEDIA_TYPES, UNPACKED_LIMIT, unpacked
 _LARGEST_DOCUMENT = 4 * 2**20
 _ATTESTATION = "attestation-manifest"
 _REMEDY = "delete the directory and build the image again"
+
+Remember = Callable[[tuple[str, ...], Callable[[], int]], int]
+"""Returns what a calculation gives, by a key that names all that it depends on; it may have been
+done before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +87,19 @@ class Layout:
     run: RunConfig
 
 
-def read(directory: Path, *, limit: int = UNPACKED_LIMIT) -> Layout:
+def calculate(_key: tuple[str, ...], calculation: Callable[[], int]) -> int:
+    """Remember nothing: see `Remember`."""
+    return calculation()
+
+
+def read(directory: Path, *, limit: int = UNPACKED_LIMIT, remember: Remember = calculate) -> Layout:
     """Read and verify a layout that holds one image (beside attestations, which are left aside).
 
     Args:
         directory: Where the layout is.
         limit: The most bytes that each layer may unpack to.
+        remember: Knows of blobs that were unpacked before what came out. That a blob has the bytes
+            of its digest is seen each time; what these unpack to never changes.
 
     Raises:
         LayoutError: It is malformed, holds another number of images, or a blob is not what its
@@ -108,7 +119,7 @@ def read(directory: Path, *, limit: int = UNPACKED_LIMIT) -> Layout:
             directory,
             f"the index says {descriptor.platform.name}, the configuration says {config.name}",
         )
-    layers = _layers(directory, manifest, config, limit)
+    layers = _layers(directory, manifest, config, limit, remember)
     return Layout(
         directory=directory,
         manifest_digest=descriptor.digest,
@@ -167,7 +178,11 @@ def _images(directory: Path, index: oci.Index, *, nested: bool) -> Iterator[oci.
 
 
 def _layers(
-    directory: Path, manifest: oci.Manifest, config: oci.Config, limit: int
+    directory: Path,
+    manifest: oci.Manifest,
+    config: oci.Config,
+    limit: int,
+    remember: Remember,
 ) -> tuple[Layer, ...]:
     diff_ids = config.rootfs.diff_ids
     if len(diff_ids) != len(manifest.layers):
@@ -182,12 +197,18 @@ def _layers(
         )
 
     def layer(descriptor: oci.Descriptor, diff_id: str, created_by: str) -> Layer:
+        if descriptor.media_type not in MEDIA_TYPES:
+            raise _error(directory, f"layer {descriptor.digest} is a {descriptor.media_type!r}")
+        _verify_blob(directory, descriptor)
         return Layer(
             digest=descriptor.digest,
             diff_id=diff_id,
             media_type=descriptor.media_type,
             size=descriptor.size,
-            unpacked_size=_verify_layer(directory, descriptor, diff_id, limit),
+            unpacked_size=remember(
+                (descriptor.digest, descriptor.media_type, diff_id, str(limit)),
+                lambda: _unpacked_size(directory, descriptor, diff_id, limit),
+            ),
             created_by=created_by,
         )
 
@@ -195,11 +216,9 @@ def _layers(
         return tuple(pool.map(layer, manifest.layers, diff_ids, steps or [""] * len(diff_ids)))
 
 
-def _verify_layer(directory: Path, descriptor: oci.Descriptor, diff_id: str, limit: int) -> int:
+def _unpacked_size(directory: Path, descriptor: oci.Descriptor, diff_id: str, limit: int) -> int:
     """Return how many bytes a layer unpacks to, all of it being what it should be."""
-    if descriptor.media_type not in MEDIA_TYPES:
-        raise _error(directory, f"layer {descriptor.digest} is a {descriptor.media_type!r}")
-    blob = _verify_blob(directory, descriptor)
+    blob = blob_path(directory, descriptor.digest)
     digest, size = hashlib.sha256(), 0
     for chunk in unpacked(blob, descriptor.media_type):
         digest.update(chunk)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builders import list_file, rootfs
+from builders import list_file, rootfs, unpacked_sizes
 from builders.files import digest_of, sha256_of
-from builders.formats import layout
 from builders.image import Root
 from builders.lock.debian import DebianLock
 from builders.project import Project
@@ -57,6 +56,5 @@ def root(project: Project, lock: DebianLock, *, folder: str = BASE) -> Root:
         )
 
     directory = project.store.derived("roots", key.removeprefix("sha256:"), make)
-    return Root(
-        directory=directory, digest=layout.read(directory).manifest_digest, lock=lock.digest
-    )
+    read = unpacked_sizes.read(project.store, directory)
+    return Root(directory=directory, digest=read.manifest_digest, lock=lock.digest)
