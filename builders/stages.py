@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builders import anchor as anchors
@@ -22,11 +22,12 @@ from builders import (
 )
 from builders.engine import Engine
 from builders.errors import ReferenceVectorsError
-from builders.image import Base
+from builders.image import Base, Root
 from builders.inputs import InForce, Needs
 from builders.inventory import locks as inventory_locks
 from builders.inventory import notices
 from builders.lock import wheels as wheel_lock
+from builders.lock.debian import DebianLock
 from builders.once import Once
 from builders.parcels.opening import Parcels
 from builders.plan import Cell
@@ -65,6 +66,7 @@ class Shared:
         debian: The Debian locks that are in force.
         bases: The base image of each platform.
         references: The host's vectors, by backend and model.
+        roots: Root file systems, by the cache that has them and their lock.
     """
 
     engine: Engine
@@ -73,6 +75,7 @@ class Shared:
     debian: InForce
     bases: Once[str, Base]
     references: Once[tuple[str, str], Vectors]
+    roots: Once[tuple[Path, str], Root] = field(default_factory=Once)
 
     @property
     def toolchain(self) -> Toolchain:
@@ -156,7 +159,7 @@ def built(
         inventory_locks.declared(
             project, cell, debian=target, root=root, wheels=wheels, directory=directory
         ),
-        root=lambda: kept.root(project, target).directory,
+        root=lambda: _root(project, target, shared).directory,
         wheels=wheels,
         prune=list_file.read(project.images / cell.backend / "prune.txt"),
     )
@@ -167,7 +170,7 @@ def built(
         backend=(cell.backend, project.matrix.backends[cell.backend]),
         model=(cell.model, project.matrix.models[cell.model]),
         base=base,
-        build_root=kept.root(project, build),
+        build_root=_root(project, build, shared),
         wheels=wheels,
         model_directory=directory,
         notices=told.context,
@@ -249,17 +252,22 @@ def _anchors(project: Project, cell: Cell, here: str) -> tuple[tuple[str, str], 
     return () if anchor is None else ((anchor.backend, here),)
 
 
+def _root(project: Project, lock: DebianLock, shared: Shared) -> Root:
+    """Return the root file system of a lock."""
+    return shared.roots.get((project.store.cache, lock.digest), lambda: kept.root(project, lock))
+
+
 def _base(project: Project, platform: str, shared: Shared, reporter: Reporter) -> Base:
     """Return a platform's base image."""
 
     def make() -> Base:
         locks = shared.debian.base
-        root = kept.root(project, locks[platform])
+        root = _root(project, locks[platform], shared)
         recipe = image.base_recipe(
             project.images,
             platform=platform,
             root=root,
-            build_root=kept.root(project, locks[shared.engine.native]),
+            build_root=_root(project, locks[shared.engine.native], shared),
             epoch=project.matrix.epoch,
         )
         with reporter.step(f"base {platform}") as step:

@@ -128,11 +128,11 @@ def sbom(verdict: Verdict) -> str:
     )
 
 
-def write_sbom(verdict: Verdict, directory: Path) -> str:
-    """Write the SBOM of the image that was judged as `<cell>.cdx.json`, and return it."""
-    text = sbom(verdict)
-    write_atomically(directory / f"{verdict.cell}.cdx.json", text.encode())
-    return text
+def write_sbom(verdict: Verdict, text: str, directory: Path) -> Path:
+    """Write the SBOM of the image that was judged as `<cell>.cdx.json`, and return where."""
+    path = directory / f"{verdict.cell}.cdx.json"
+    write_atomically(path, text.encode())
+    return path
 
 
 def keep(verdict: Verdict, store: Store, key: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from builders import recorded, source
@@ -31,6 +32,9 @@ KEPT = "signatures"
 
 ENVELOPE = "envelope.json"
 """Its file there."""
+
+SBOM = "sbom.cdx.json"
+"""The file of a directory that holds an SBOM."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +86,8 @@ class Notary:
         inputs = verdict.inputs.model_copy(update={"files": made_from})
         judged = verdict.model_copy(update={"source": self.source, "inputs": inputs})
         verdicts.write(judged, self.project.verdicts)
-        sbom = verdicts.write_sbom(judged, self.project.sboms)
+        sbom = self._sbom(judged)
+        verdicts.write_sbom(judged, sbom, self.project.sboms)
         manifest = blob_path(layout.directory, layout.manifest_digest).read_bytes()
         for statement in _statements(judged, sbom):
             self._write(statement, manifest)
@@ -138,6 +143,22 @@ class Notary:
             where=digest,
             remedy="build its platform's cell again: a verdict that is kept is written anew",
         )
+
+    def _sbom(self, verdict: Verdict) -> str:
+        """Return the SBOM of an image, which is made once for each image and way to make it."""
+        key = {
+            "components": [asdict(component) for component in verdict.components],
+            "epoch": verdict.inputs.epoch,
+            "library": version("cyclonedx-python-lib"),
+            "subject": verdict.subject.model_dump(),
+            "suite": verdict.inputs.suite,
+        }
+
+        def make(directory: Path) -> None:
+            (directory / SBOM).write_text(verdicts.sbom(verdict), encoding="utf-8")
+
+        kept = self.project.store.derived("sboms", digest_of(key).removeprefix("sha256:"), make)
+        return (kept / SBOM).read_text(encoding="utf-8")
 
     def _write(self, statement: Statement, manifest: bytes) -> Path:
         return files.write(self.project.attestations, self._signed(statement, manifest))

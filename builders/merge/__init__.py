@@ -221,7 +221,7 @@ def _layout(project: Project, chosen: Chosen) -> Layout:
 def _write(project: Project, chosen: Chosen) -> None:
     """Write what a machine stated as this machine's own runs would."""
     verdicts.write(chosen.verdict, project.verdicts)
-    verdicts.write_sbom(chosen.verdict, project.sboms)
+    verdicts.write_sbom(chosen.verdict, verdicts.sbom(chosen.verdict), project.sboms)
     for attestation in chosen.brought.attestations:
         attestation_files.write(project.attestations, attestation)
 
